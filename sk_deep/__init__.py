@@ -1,0 +1,8 @@
+"""Deep learning as scikit-learn estimators."""
+
+from sk_deep._classifier import MLPClassifier
+from sk_deep._regressor import MLPRegressor
+
+__version__ = "0.1.0"
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

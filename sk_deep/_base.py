@@ -1,0 +1,667 @@
+"""The abstract estimator: parameters, the recipe of a fit, and state."""
+
+import copy
+import warnings
+from abc import ABC, abstractmethod
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sk_deep import _options
+from sk_deep._compat import (
+    Interval,
+    Options,
+    StrOptions,
+    check_sample_weight,
+    fit_context,
+)
+from sk_deep._net import make_net, net_from_state
+from sk_deep.activations import ACTIVATIONS
+from sk_deep.callbacks import Stopping, ValidationScore, Verbose
+from sk_deep.exceptions import DeviceFallbackWarning, divergence
+from sk_deep.initializers import INITIALIZERS
+from sk_deep.losses import INVERSE_LINKS
+from sk_deep.network import NORMALIZATIONS
+from sk_deep.schedules import SCHEDULES
+from sk_deep.solvers import SOLVERS
+
+
+# fitted attribute -> key of the net's history
+_CURVES = {
+    "loss_curve_": "train_loss",
+    "validation_loss_curve_": "valid_loss",
+    "validation_scores_": "valid_score",
+    "learning_rate_curve_": "lr",
+}
+
+
+class Fold(NamedTuple):
+    """Which rows of which arrays (X, y, target, weight) train and validate.
+
+    Rows are of shape (n_members, n_rows); None is all rows, or no validation.
+    """
+
+    arrays: tuple
+    rows: np.ndarray | None
+    valid_arrays: tuple | None = None
+    valid_rows: np.ndarray | None = None
+
+    def data(self, net):
+        """Make the data to train and to validate on, for a net."""
+        parts = [(self.arrays, self.rows), (self.valid_arrays, self.valid_rows)]
+        return [
+            None if arrays is None else net.data(arrays[0], *arrays[2:], rows=rows)
+            for arrays, rows in parts
+        ]
+
+    def parts(self):
+        """Yield each member's validation arrays."""
+        for rows in self.valid_rows:
+            yield tuple(None if a is None else a[rows] for a in self.valid_arrays)
+
+
+class BaseMLP(BaseEstimator, ABC):
+    """What the classifier and the regressor share.
+
+    A subclass encodes its target, names its output activation and decides from the
+    network's outputs.
+    """
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS)), "array-like", callable],
+        "solver": [StrOptions(set(SOLVERS)), callable],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions(set(SCHEDULES)), callable],
+        "learning_rate_init": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({"auto"}),
+        ],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "n_hidden_layers": [Interval(Integral, 1, None, closed="left")],
+        "maxout_pieces": [Interval(Integral, 2, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "normalization": [StrOptions(set(NORMALIZATIONS)), None],
+        "residual": ["boolean"],
+        "weight_init": [StrOptions(set(INITIALIZERS))],
+        "solver_params": [dict, None],
+        "schedule_params": [dict, None],
+        "scoring": [str, callable, None],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "callbacks": [list, None],
+        "device": [str],
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+    }
+
+    @abstractmethod
+    def __init__(
+        self,
+        *,
+        hidden_layer_sizes,
+        activation,
+        solver,
+        alpha,
+        batch_size,
+        learning_rate,
+        learning_rate_init,
+        power_t,
+        max_iter,
+        shuffle,
+        random_state,
+        tol,
+        verbose,
+        warm_start,
+        momentum,
+        nesterovs_momentum,
+        early_stopping,
+        validation_fraction,
+        beta_1,
+        beta_2,
+        epsilon,
+        n_iter_no_change,
+        max_fun,
+        n_hidden_layers,
+        maxout_pieces,
+        dropout,
+        input_dropout,
+        normalization,
+        residual,
+        weight_init,
+        solver_params,
+        schedule_params,
+        scoring,
+        n_members,
+        callbacks,
+        device,
+        dtype,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.n_hidden_layers = n_hidden_layers
+        self.maxout_pieces = maxout_pieces
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.normalization = normalization
+        self.residual = residual
+        self.weight_init = weight_init
+        self.solver_params = solver_params
+        self.schedule_params = schedule_params
+        self.scoring = scoring
+        self.n_members = n_members
+        self.callbacks = callbacks
+        self.device = device
+        self.dtype = dtype
+
+    # ---- what a subclass adds ------------------------------------------------------
+
+    @abstractmethod
+    def _encode(self, y, *, fresh, incremental):
+        """Turn checked targets into the network's.
+
+        Sets `n_outputs_` and `out_activation_`, and what decodes the outputs.
+        """
+
+    @abstractmethod
+    def _loss_name(self):
+        """Key of the loss in `LOSSES`."""
+
+    @abstractmethod
+    def _score(self, target, outputs, sample_weight):
+        """Score outputs against encoded targets, for early stopping."""
+
+    # ---- the recipe of a fit -------------------------------------------------------
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
+        """Fit the network to data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data; scale it first.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values (class labels in classification, real numbers in
+            regression).
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights; None is one each.
+
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Data that early stopping watches, instead of a part of X. It needs
+            `early_stopping=True`. In a Pipeline, it is transformed as X is with
+            `Pipeline(..., transform_input=["X_val"])`.
+
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Targets of X_val.
+
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Sample weights of X_val.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator. A fit that fails leaves it as it was; one that is
+            interrupted after an epoch leaves it fitted by the last finished one.
+
+        Raises
+        ------
+        ValueError
+            If the data or the parameters are illegal, or do not go together.
+        DivergenceError
+            If the loss or the weights do not stay finite.
+        """
+        validation = (X_val, y_val, sample_weight_val)
+        return self._swap_in(lambda trial: trial._fit(X, y, sample_weight, validation))
+
+    def _partial_fit(self, X, y, sample_weight, classes=None):
+        """Train for one epoch more, of the first of which `classes` may be told."""
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+
+        def train(trial):
+            trial._note_classes(y, classes)
+            trial._fit(X, y, sample_weight, (None, None, None), incremental=True)
+            trial._streams = True
+
+        return self._swap_in(train)
+
+    def _note_classes(self, y, classes):
+        """Take note of the classes that a first partial fit is told."""
+
+    def _swap_in(self, train):
+        """Train a copy and take its place: a fit that fails leaves what was."""
+        trial = self._copy()
+        try:
+            train(trial)
+        except KeyboardInterrupt:
+            if vars(trial).get("net_") is not vars(self).get("net_"):
+                self.__dict__ = trial.__dict__
+            raise
+        self.__dict__ = trial.__dict__
+        return self
+
+    def _copy(self):
+        """Copy the estimator, sharing its parameters, net and attributes."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def _fit(self, X, y, sample_weight, validation, incremental=False):
+        fresh = not hasattr(self, "net_") or not (self.warm_start or incremental)
+        _options.hidden_units(self)  # its error comes before those of the data
+        X, y = self._validate(X, y, reset=fresh)
+        target = self._encode(y, fresh=fresh, incremental=incremental)
+        weight = self._weight(sample_weight, X, y, incremental)
+        random_states, draw_seed = self._random_states()
+        net = self._build_net(X, target, fresh)
+        if fresh:
+            self._start_afresh(net, random_states, draw_seed)
+        else:
+            self._go_on_from(net, self.net_, draw_seed, incremental)
+        if net.optimizer is None:
+            self._fit_full_batch(net, (X, y, target, weight), validation)
+        else:
+            fold = self._split((X, y, target, weight), validation, random_states)
+            self._fit_stochastic(net, fold, random_states, incremental)
+        if not np.isfinite(net.module_.flat.sum().item()):
+            raise divergence(self.n_iter_)
+
+    def _validate(self, X, y, reset):
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=not is_classifier(self),
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return _row_major(X), y
+
+    def _weight(self, sample_weight, X, y, incremental):
+        """Check the sample weights; None stays None."""
+        if sample_weight is None:
+            return None
+        return check_sample_weight(sample_weight, X, ensure_non_negative=True)
+
+    def _random_states(self):
+        """Make each member's source of randomness, and a function for seeds."""
+        random_state = check_random_state(self.random_state)
+        limit = np.iinfo(np.int32).max
+        if self.n_members == 1:
+            members = [random_state]
+        else:
+            seeds = random_state.randint(limit, size=self.n_members)
+            members = [np.random.RandomState(seed) for seed in seeds]
+        return members, lambda: int(random_state.randint(limit))
+
+    def _build_net(self, X, target, fresh):
+        arch = _options.architecture(self, X.shape[1], self.n_outputs_)
+        batch_size = _options.batch_size(self, X.shape[0])
+        arch["dtype"] = (
+            _options.dtype(self, X, _options.n_weights(arch), batch_size)
+            if fresh
+            else self.net_.module_.architecture["dtype"]
+        )
+        solver, solver_params = _options.solver(self)
+        _options.check_scoring(self)
+        return make_net(
+            arch,
+            loss=self._loss_name(),
+            out_activation=self.out_activation_,
+            device=_options.device(self),
+            solver=solver,
+            solver_params=solver_params,
+            schedule=_options.schedule(self, solver),
+            learning_rate=_options.learning_rate(self, solver),
+            alpha=self.alpha,
+            max_epochs=self.max_iter,
+            callbacks=copy.deepcopy(self.callbacks or []),
+        )
+
+    def _start_afresh(self, net, random_states, draw_seed):
+        net.module_.reset_parameters(random_states, self.weight_init)
+        if net.module_.dropout_layers():
+            net.module_.generator.manual_seed(draw_seed())
+        self.n_iter_ = self.t_ = 0
+        self.n_layers_ = len(net.module_.linear_layers()) + 1
+        self._streams = False
+        for name in _CURVES:
+            vars(self).pop(name, None)
+
+    def _go_on_from(self, net, old, draw_seed, incremental):
+        ours, theirs = net.description(), old.description()
+        changed = sorted(key for key in ours if ours[key] != theirs[key])
+        if changed:
+            raise ValueError(
+                "warm_start and partial_fit need the same network as before, however "
+                f"these changed: {', '.join(changed)}."
+            )
+        has_generator = net.go_on_from(old, with_optimizer=incremental)
+        if net.module_.dropout_layers() and not has_generator:
+            net.module_.generator.manual_seed(draw_seed())
+        net.n_samples_ = self.t_
+
+    # ---- the two ways to train -----------------------------------------------------
+
+    def _fit_full_batch(self, net, arrays, validation):
+        if validation[0] is not None or validation[1] is not None:
+            raise ValueError(
+                "X_val and y_val are for early stopping, which solver='lbfgs' has not."
+            )
+        X, _, target, weight = arrays
+        losses, self.n_iter_ = net.minimize(
+            net.data(X, target, weight),
+            max_fun=self.max_fun,
+            tol=self.tol,
+            verbose=self.verbose is True or self.verbose >= 1,
+        )
+        self.loss_ = float(np.mean(losses))
+        self._adopt(net)
+
+    def _fit_stochastic(self, net, fold, random_states, incremental):
+        train, valid = fold.data(net)
+        net.batch_size = self._clip_batch_size(len(train))
+        net.random_states = random_states if self.shuffle else ()
+        stopping = self._stopping(net)
+        ours = [Verbose()] if self.verbose else []
+        if valid is not None:
+            ours.insert(0, ValidationScore(self._validation_score(fold)))
+        net.callbacks_ = [(type(c).__name__, c) for c in (*ours, stopping)] + net.callbacks_
+        try:
+            net.partial_fit(train, valid, epochs=1 if incremental else None)
+        finally:
+            if net.n_finished_:
+                self._adopt(net)
+                self._adopt_curves(net, stopping)
+        if not incremental and net.running_.any():
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
+                "reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _clip_batch_size(self, n_samples):
+        if self.batch_size != "auto" and self.batch_size > n_samples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than "
+                "sample size. It is going to be clipped",
+                stacklevel=6,
+            )
+        size = min(_options.batch_size(self, n_samples), n_samples)
+        if self.normalization == "batch" and size < 2:
+            raise ValueError(
+                "normalization='batch' needs at least 2 samples in a batch, however: "
+                f"{size} sample."
+            )
+        return size
+
+    def _stopping(self, net):
+        """Go on with the best value and the stale epochs of the last fit, if alike."""
+        validates = bool(self.early_stopping)
+        best, n_stale = np.full(self.n_members, -np.inf), np.zeros(self.n_members, int)
+        if self.n_iter_ and self._watched[0] == validates:
+            best, n_stale = (values.copy() for values in self._watched[1:])
+        return Stopping(
+            self.tol,
+            self.n_iter_no_change,
+            validates=validates,
+            reduces_rate=net.schedule.reduces_on_plateau,
+            best=best,
+            n_stale=n_stale,
+            verbose=bool(self.verbose),
+        )
+
+    def _split(self, arrays, validation, random_states):
+        """Set apart what early stopping watches."""
+        if validation[0] is not None or validation[1] is not None:
+            return self._given_fold(arrays, validation)
+        n_samples = arrays[0].shape[0]
+        if not self.early_stopping:
+            rows = np.tile(np.arange(n_samples), (self.n_members, 1))
+            return Fold(arrays, rows if self.n_members > 1 else None)
+        splits = [self._split_rows(arrays, state) for state in random_states]
+        train, valid = (np.stack(rows) for rows in zip(*splits, strict=True))
+        return Fold(arrays, train, arrays, valid)
+
+    def _split_rows(self, arrays, random_state):
+        X, y, target, _ = arrays
+        # as scikit-learn: stratified where there is one output, a binary target
+        stratify = target if is_classifier(self) and self.n_outputs_ == 1 else None
+        try:
+            train, valid = train_test_split(
+                np.arange(X.shape[0]),
+                random_state=random_state,
+                test_size=self.validation_fraction,
+                stratify=None if stratify is None else stratify.astype(bool),
+            )
+        except ValueError as error:
+            raise self._split_error(error, y, stratify) from error
+        if len(valid) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' "
+                "or the size of your dataset."
+            )
+        return train, valid
+
+    def _split_error(self, error, y, stratify):
+        if stratify is None or "least populated" not in str(error):
+            return error
+        labels, counts = np.unique(y, return_counts=True)
+        rare = labels[counts < 2].tolist()
+        return ValueError(
+            f"{error} In the labels of y: {rare}. Add samples of them or set "
+            "early_stopping=False."
+        )
+
+    def _given_fold(self, arrays, validation):
+        X_val, y_val, weight_val = validation
+        if X_val is None or y_val is None:
+            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"{given} is provided, but {missing} was not provided.")
+        if not self.early_stopping:
+            raise ValueError(
+                "X_val and y_val are passed to fit while at the same time "
+                "early_stopping is False. When passing X_val and y_val to fit, "
+                "early_stopping should be set to True."
+            )
+        X_val, y_val = self._validate(X_val, y_val, reset=False)
+        target = self._encode(y_val, fresh=False, incremental=True)
+        if weight_val is not None:
+            weight_val = check_sample_weight(weight_val, X_val, ensure_non_negative=True)
+        rows, valid_rows = (
+            np.tile(np.arange(X.shape[0]), (self.n_members, 1))
+            for X in (arrays[0], X_val)
+        )
+        given = (X_val, y_val, target, weight_val)
+        return Fold(arrays, rows, given, valid_rows)
+
+    def _validation_score(self, fold):
+        """Build the function of a net that scores its members on the fold."""
+        if self.scoring == "loss":
+            return lambda net: -net.epoch_values_["valid_loss"]
+        if self.scoring is not None:
+            return self._scorer_score(get_scorer(self.scoring), fold)
+        link = INVERSE_LINKS[self.out_activation_]
+        targets = [(target, weight) for _, _, target, weight in fold.parts()]
+
+        def score(net):
+            outputs = link(net.outputs_).numpy(force=True)
+            outputs = outputs.reshape(len(targets), -1, self.n_outputs_)
+            return [
+                self._score(target, out, weight)
+                for (target, weight), out in zip(targets, outputs, strict=True)
+            ]
+
+        return score
+
+    def _scorer_score(self, scorer, fold):
+        parts = list(fold.parts())
+        candidate = self._copy()
+        vars(candidate).pop("feature_names_in_", None)  # the fold's rows have no names
+
+        def score(net):
+            scores = []
+            for i, (X, y, _, weight) in enumerate(parts):
+                candidate.net_ = net.member(i)
+                weights = {} if weight is None else {"sample_weight": weight}
+                scores.append(scorer(candidate, X, y, **weights))
+            return scores
+
+        return score
+
+    # ---- what a fit leaves ---------------------------------------------------------
+
+    def _adopt(self, net):
+        self.net_ = net
+        self.coefs_ = net.module_.coefs()
+        self.intercepts_ = net.module_.intercepts()
+
+    def _adopt_curves(self, net, stopping):
+        rows = net.history[: net.n_finished_]
+        self.n_iter_ = net.n_finished_
+        self.t_ = net.n_samples_
+        for name, key in _CURVES.items():
+            old = getattr(self, name, None) or []
+            new = [row[key] for row in rows if key in row]
+            setattr(self, name, old + new or None)
+        self.loss_ = self.loss_curve_[-1]
+        self._watched = (stopping.validates, stopping.best, stopping.n_stale)
+        best = float(stopping.best.mean())
+        self.best_loss_ = None if stopping.validates else -best
+        self.best_validation_score_ = best if stopping.validates else None
+
+    @property
+    def history_(self):
+        """What was recorded in each epoch, a list of dicts."""
+        curves = {key: getattr(self, name) for name, key in _CURVES.items()}
+        present = {key: curve for key, curve in curves.items() if curve}
+        rows = zip(*present.values(), strict=True)
+        return [dict(zip(present, row, strict=True)) for row in rows]
+
+    # ---- prediction and state ------------------------------------------------------
+
+    def _outputs(self, X):
+        """Outputs of the network after the inverse link, of X's float dtype."""
+        check_is_fitted(self)
+        X = validate_data(
+            self,
+            X,
+            accept_sparse=["csr", "csc"],
+            dtype=(np.float64, np.float32),
+            reset=False,
+        )
+        return self.net_.predict_outputs(_row_major(X))
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        net = state.pop("net_", None)
+        if net is not None:
+            del state["coefs_"], state["intercepts_"]
+            with_training = self.warm_start or self._streams
+            state["_net_state"] = net.state(with_training=with_training)
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        net_state = state.pop("_net_state", None)
+        super().__setstate__(state)
+        if net_state is not None:
+            self._adopt(net_from_state(net_state, device=self._present_device()))
+
+    def _present_device(self):
+        try:
+            return _options.device(self)
+        except RuntimeError:
+            warnings.warn(
+                f"device={self.device!r} is not available, predicting on the CPU.",
+                DeviceFallbackWarning,
+                stacklevel=3,
+            )
+            return "cpu"
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _check_solver(estimator):
+    """Whether the estimator can train by batches; else say why not."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic"
+            f" optimizers. {estimator.solver} is not stochastic."
+        )
+    return True
+
+
+def _row_major(X):
+    """CSR for sparse inputs, of which rows can be taken; others as they are."""
+    return X.tocsr() if scipy.sparse.issparse(X) else X

@@ -1,0 +1,21 @@
+"""The only import of names that scikit-learn and torch do not promise to keep."""
+
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.fixes import _get_additional_lbfgs_options_dict as lbfgs_print_option
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call as check_partial_fit_first_call,
+)
+from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "Interval",
+    "Options",
+    "StrOptions",
+    "check_optimize_result",
+    "check_partial_fit_first_call",
+    "check_sample_weight",
+    "fit_context",
+    "lbfgs_print_option",
+]

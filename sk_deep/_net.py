@@ -1,0 +1,719 @@
+"""The skorch net inside the estimators, and its only builder."""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import RandomState
+from numpy.typing import NDArray
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping
+from torch import Tensor
+
+from sk_deep._batches import Batch, Batches, Data
+from sk_deep.exceptions import divergence
+from sk_deep.losses import INVERSE_LINKS, Criterion
+from sk_deep.network import MLP
+from sk_deep.schedules import SCHEDULES, Progress, Schedule
+from sk_deep.solvers import SOLVERS, Solver, minimize_lbfgs
+
+_ONE_THREAD_WORK = 10**7  # multiply-adds of a step up to which one thread is best
+_CHUNK_ELEMENTS = 2**22  # values of the widest layer that prediction holds at a time
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+class Net(NeuralNet):
+    """A skorch net with a lean training loop.
+
+    It differs from its base in this: batches come whole, from `Data`; the loss is
+    added up on the device and read once per epoch; history is kept per epoch; the
+    hooks of batches run only if a callback has them; an interrupt reaches the caller.
+
+    Parameters
+    ----------
+    module, criterion : type
+        Classes of the network and of the loss.
+    solver : Solver
+        Row of the solver.
+    schedule : Schedule
+        Of the learning rate, its parameters bound.
+    alpha : float, default=0.0
+        Strength of the penalty on the weights.
+    random_states : sequence of RandomState, default=()
+        Each member's source of shuffles; empty does not shuffle.
+    **kwargs : dict
+        Arguments of `skorch.NeuralNet`.
+
+    Attributes
+    ----------
+    running_ : ndarray of bool of shape (n_members,)
+        Which members still train.
+    epoch_values_ : dict of str to ndarray of shape (n_members,)
+        What was recorded in the last epoch, member by member.
+    rates_, reductions_ : ndarray of shape (n_groups,)
+        Learning rates, and the factors on them that plateaus brought; one group for
+        all members, or one each where plateaus act.
+    n_epochs_, n_samples_ : int
+        Epochs of this optimizer, and rows seen in all.
+    n_finished_ : int
+        Epochs that the present training has finished.
+    """
+
+    def __init__(
+        self,
+        module,
+        criterion,
+        *,
+        solver: Solver,
+        schedule: Schedule,
+        alpha: float = 0.0,
+        random_states: Sequence[RandomState] = (),
+        **kwargs,
+    ) -> None:
+        self.solver = solver
+        self.schedule = schedule
+        self.alpha = alpha
+        self.random_states = random_states
+        super().__init__(module, criterion, **kwargs)
+
+    # ---- building ------------------------------------------------------------------
+
+    def get_default_callbacks(self) -> list:
+        """Return none: the loop keeps the history itself."""
+        return []
+
+    def initialize_module(self):
+        """Build the network on its device, where its flat buffers stay."""
+        self.module_ = self.module(**self.get_params_for("module"), device=self.device)
+        return self
+
+    def initialize_optimizer(self, triggered_directly=None):
+        """Build the optimizer over the flat buffer."""
+        groups = [{"params": leaves} for leaves in self._leaves()]
+        if self.optimizer is not None:
+            kwargs = self.get_params_for("optimizer")
+            self.optimizer_ = self.optimizer(groups, lr=self.lr, **kwargs)
+        self.reductions_ = np.ones(len(groups))
+        self.n_epochs_ = self.n_samples_ = 0
+        self.loaded_training_ = None
+        return self
+
+    def _leaves(self) -> list[list[Tensor]]:
+        """List the tensors to optimise, in one group or in a group per member."""
+        module, elementwise = self.module_, self.solver.elementwise
+        if not module.members:
+            return [[_leaf(module.flat, module.flat_grad)] if elementwise
+                    else list(module.parameters())]
+        if not elementwise:
+            return [
+                [_leaf(p.data[i], p.grad[i]) for p in module.parameters()]
+                for i in range(*module.members)
+            ]
+        if not self.schedule.reduces_on_plateau:
+            return [[_leaf(module.flat, module.flat_grad)]]
+        pairs = zip(module.flat, module.flat_grad, strict=True)
+        return [[_leaf(*pair)] for pair in pairs]
+
+    # ---- training ------------------------------------------------------------------
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Pass on the training and the validation data; they come split."""
+        return X, y
+
+    def get_iterator(self, dataset, training=False):
+        """Iterate over whole batches, or over the chunks of a prediction."""
+        if not isinstance(dataset, Data):
+            dataset = self.data(dataset.X)
+        if not training:
+            return Batches(dataset, self.chunk_size)
+        return Batches(
+            dataset,
+            self.batch_size,
+            random_states=self.random_states,
+            joins_last_row=self.module_.architecture["normalization"] == "batch",
+        )
+
+    def data(self, X, y=None, weight=None, *, rows=None) -> Data:
+        """Make data of this network's dtype, on its device; see `Data`."""
+        if rows is not None and not self.module_.members:
+            (rows,) = rows
+        flat = self.module_.flat
+        return Data(X, y, weight, rows=rows, dtype=flat.dtype, device=flat.device)
+
+    @property
+    def chunk_size(self) -> int:
+        """Rows that go through the network at a time in prediction."""
+        a = self.module_.architecture
+        widest = max(a["n_features"], a["n_outputs"], *a["hidden_units"], 1)
+        return max(1, _CHUNK_ELEMENTS // (widest * a["n_members"]))
+
+    def partial_fit(self, X, y=None, classes=None, *, epochs=None, **fit_params):
+        """Train on data `X`, with validation data `y` or None.
+
+        Parameters
+        ----------
+        X, y : Data
+            Training and validation data.
+        classes : None
+            Of skorch; not used.
+        epochs : int, default=None
+            Number of epochs; None is `max_epochs`.
+        **fit_params : dict
+            Of skorch; not used.
+
+        Returns
+        -------
+        self : Net
+            Its members hold the weights that were kept.
+        """
+        self._start()
+        self.notify("on_train_begin", X=X, y=y)
+        work = self.module_.flat.shape[-1] * self.batch_size * len(self.running_)
+        with _few_threads(work):
+            try:
+                self.fit_loop(X, y, epochs=epochs)
+            finally:
+                self._load_kept()
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def _start(self) -> None:
+        module = self.module_
+        self.running_ = np.ones(module.architecture["n_members"], dtype=bool)
+        self.epoch_values_: dict[str, NDArray] = {}
+        self.n_finished_ = 0
+        self.kept_ = [module.flat.clone(), module.flat_buffers.clone()]
+        self.hooked_ = {
+            name
+            for name in _BATCH_HOOKS
+            for _, callback in self.callbacks_
+            if getattr(type(callback), name) is not getattr(Callback, name)
+        }
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train epoch by epoch until every member has stopped."""
+        train = self.get_iterator(X, training=True)
+        valid = None if y is None else self.get_iterator(y)
+        datasets = {"dataset_train": X, "dataset_valid": y}
+        for _ in range(epochs or self.max_epochs):
+            self.notify("on_epoch_begin", **datasets)
+            self.run_single_epoch(train, True, "train", self.train_step)
+            self.run_single_epoch(valid, False, "valid", self.validation_step)
+            self.n_epochs_ += 1
+            self.n_samples_ += len(X)
+            self._end_epoch(datasets)
+            self.n_finished_ += 1
+            if not self.running_.any():
+                break
+        return self
+
+    def _end_epoch(self, datasets: Mapping[str, Data | None]) -> None:
+        try:
+            self.notify("on_epoch_end", **datasets)
+        except KeyboardInterrupt:
+            # skorch's EarlyStopping raises it; the user's own reaches the caller
+            if not any(_has_stopped(callback) for _, callback in self.callbacks_):
+                raise
+            self.running_[:] = False
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run over the batches, and record the mean loss."""
+        if iterator is None:
+            return
+        self._set_training(training)
+        if training:
+            self._set_rates(0.0, 1 / len(iterator))
+            self.history.record("lr", float(self.rates_.mean()))
+        total = size = 0
+        outputs = []
+        for i, batch in enumerate(iterator):
+            if training and self.schedule.per_batch:
+                self._set_rates(i / len(iterator), (i + 1) / len(iterator))
+            self._notify_batch("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch)
+            self._notify_batch("on_batch_end", batch=batch, training=training, **step)
+            total = total + step["loss"] * step["size"]
+            size = size + step["size"]
+            if not training:
+                outputs.append(step["y_pred"])
+        self.outputs_ = torch.cat(outputs, dim=-2) if outputs else None
+        self.record(f"{prefix}_loss", np.asarray((total / size).tolist(), dtype=float))
+
+    def _notify_batch(self, hook: str, **kwargs) -> None:
+        if hook in self.hooked_:
+            for _, callback in self.callbacks_:
+                getattr(callback, hook)(self, **kwargs)
+
+    def train_step(self, batch: Batch, **fit_params) -> dict[str, Any]:
+        """Take one step of the solver on a batch.
+
+        Parameters
+        ----------
+        batch : tuple
+            Inputs, targets and weights.
+        **fit_params : dict
+            Of skorch; not used.
+
+        Returns
+        -------
+        step : dict
+            The members' losses with their penalties, before the step; the rows.
+        """
+        step: dict[str, Any] = {}
+
+        def closure() -> Tensor:
+            found = self.gradient(self.module_, batch)
+            if not step:
+                step.update(found)
+            return found["loss"].sum()
+
+        if self.solver.elementwise:
+            closure()
+            if self.solver.decouples_decay:
+                self._decay()
+            self.optimizer_.step()
+        else:
+            self.optimizer_.step(closure)
+        return step
+
+    def gradient(self, module: MLP, batch: Batch) -> dict[str, Any]:
+        """Compute the loss of a batch, and its gradient into the flat buffer.
+
+        The loss is sum(w * l) / sum(w) + alpha / 2 |W|^2 / sum(w), as scikit-learn's.
+
+        Parameters
+        ----------
+        module : MLP
+            The network.
+        batch : tuple
+            Inputs, targets and weights.
+
+        Returns
+        -------
+        step : dict
+            "loss", () or (n_members,); "y_pred", the raw outputs; "size", the rows.
+        """
+        X, y, weight = batch
+        module.flat_grad.zero_()
+        raw = module(X)
+        losses = self.criterion_(raw, y)
+        loss, total = _weighted_mean(losses, weight)
+        # members do not meet: the gradient of the sum is each one's own
+        loss.sum().backward()
+        loss = loss.detach() / self._n_averaged
+        if self.alpha and not self.solver.decouples_decay:
+            loss = loss + self._penalise(module, self.alpha / total)
+        named = module.named_parameters
+        self._notify_batch(
+            "on_grad_computed", named_parameters=named(), batch=batch, training=True
+        )
+        return {"loss": loss, "y_pred": raw.detach(), "size": losses.shape[-1]}
+
+    @property
+    def _n_averaged(self) -> int:
+        """Outputs over which the reported loss is a mean and not a sum."""
+        a = self.module_.architecture
+        return a["n_outputs"] if self.criterion_.averages_outputs else 1
+
+    @staticmethod
+    def _penalise(module: MLP, strength: float | Tensor) -> Tensor:
+        """Add the penalty's gradient, strength * W, and return its value."""
+        weights = module.flat.narrow(-1, 0, module.n_decayed)
+        gradient = module.flat_grad.narrow(-1, 0, module.n_decayed)
+        if isinstance(strength, Tensor):
+            gradient.addcmul_(weights, strength.unsqueeze(-1))
+        else:
+            gradient.add_(weights, alpha=strength)
+        return torch.linalg.vecdot(weights, weights) * (0.5 * strength)
+
+    def _decay(self) -> None:
+        """Shrink the weights, not the biases, by rate * alpha."""
+        weights = self.module_.flat.narrow(-1, 0, self.module_.n_decayed)
+        kept = torch.as_tensor(1 - self.rates_ * self.alpha, dtype=weights.dtype)
+        weights.mul_(kept.to(weights.device).view(-1, *[1] * (weights.ndim - 1)))
+
+    def _set_rates(self, done: float, next_done: float) -> None:
+        """Set the learning rates, with the given parts of the epoch done."""
+        progress = Progress(
+            self.n_epochs_,
+            # NOTE as scikit-learn, a new optimizer starts at the initial rate, though
+            # the rows seen by the former one count later on
+            self.n_samples_ if self.n_epochs_ else 0,
+            min(1.0, (self.n_epochs_ + done) / self.max_epochs),
+            min(1.0, (self.n_epochs_ + next_done) / self.max_epochs),
+        )
+        self.rates_ = self.lr * self.schedule.factor(progress) * self.reductions_
+        for group, rate in zip(self.optimizer_.param_groups, self.rates_, strict=True):
+            group["lr"] = float(rate)
+
+    @torch.no_grad()
+    def validation_step(self, batch: Batch, **fit_params) -> dict[str, Any]:
+        """Compute the loss of a batch, without the penalty."""
+        X, y, weight = batch
+        raw = self.module_(X)
+        losses = self.criterion_(raw, y)
+        loss, total = _weighted_mean(losses, weight)
+        return {"loss": loss / self._n_averaged, "y_pred": raw, "size": total}
+
+    def record(self, name: str, values: NDArray) -> None:
+        """Record a value per member, and the mean of the running ones in the history.
+
+        Parameters
+        ----------
+        name : str
+            Key of the history.
+        values : ndarray of shape (n_members,) or ()
+            The values.
+        """
+        self.epoch_values_[name] = values = np.atleast_1d(values)
+        self.history.record(name, float(values[self.running_].mean()))
+
+    # ---- what is kept --------------------------------------------------------------
+
+    def keep(self, member: int) -> None:
+        """Keep the present weights of a member as its result."""
+        index = (member,) if self.module_.members else ()
+        for kept, now in zip(self.kept_, self._tensors(), strict=True):
+            kept[index].copy_(now[index])
+
+    def finish(self, member: int) -> None:
+        """Take a member's kept weights as its result, whatever follows."""
+        self.running_[member] = False
+
+    def _load_kept(self) -> None:
+        for kept, now in zip(self.kept_, self._tensors(), strict=True):
+            now.copy_(kept)
+        self.kept_, self.outputs_ = [], None
+        self.module_.eval()
+
+    def _tensors(self) -> list[Tensor]:
+        return [self.module_.flat, self.module_.flat_buffers]
+
+    # ---- the whole data at once ----------------------------------------------------
+
+    def minimize(self, data: Data, *, max_fun: int, tol: float, verbose: bool, **options):
+        """Train by L-BFGS on the whole data, one member after the other.
+
+        Parameters
+        ----------
+        data : Data
+            Training data.
+        max_fun, tol, verbose, **options
+            See `minimize_lbfgs`.
+
+        Returns
+        -------
+        losses : list of float
+            Each member's final loss.
+        n_iter : int
+            Iterations of the longest search.
+        """
+        self._start()
+        self.notify("on_train_begin", X=data, y=None)
+        batch = data.take(slice(None))
+        results = []
+        with _few_threads(self.module_.flat.shape[-1] * len(data)):
+            for i in range(len(self.running_)):
+                member = self.module_.member(i)
+                results.append(
+                    self._minimize_member(
+                        member, batch, max_fun=max_fun, tol=tol, verbose=verbose, **options
+                    )
+                )
+                self.module_.set_member(i, member)
+        self.module_.eval()
+        self.notify("on_train_end", X=data, y=None)
+        losses, n_iters = zip(*results, strict=True)
+        return list(losses), max(n_iters)
+
+    def _minimize_member(self, module: MLP, batch: Batch, **options) -> tuple[float, int]:
+        def objective(parameters: NDArray) -> tuple[float, NDArray]:
+            module.flat.copy_(torch.from_numpy(parameters))
+            step = self.gradient(module, batch)
+            self.epoch_values_["train_loss"] = step["loss"].item()
+            return (
+                self.epoch_values_["train_loss"],
+                module.flat_grad.numpy(force=True).astype(float),
+            )
+
+        def end_iteration() -> None:
+            self.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
+            self.history.record("train_loss", self.epoch_values_["train_loss"])
+            self.notify("on_epoch_end", dataset_train=None, dataset_valid=None)
+
+        module.train()
+        parameters, loss, n_iter = minimize_lbfgs(
+            objective,
+            module.flat.numpy(force=True).astype(float),
+            max_iter=self.max_epochs,
+            callback=end_iteration,
+            **options,
+        )
+        module.flat.copy_(torch.from_numpy(parameters))
+        return loss, n_iter
+
+    # ---- prediction ----------------------------------------------------------------
+
+    def predict_outputs(self, X) -> NDArray:
+        """Outputs after the inverse link, averaged over the members.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n, n_features)
+            Inputs, of float32 or float64.
+
+        Returns
+        -------
+        outputs : ndarray of shape (n, n_outputs)
+            Of the dtype of X.
+        """
+        link = INVERSE_LINKS[self.criterion_.out_activation]
+        dtype = torch.float32 if X.dtype == np.float32 else torch.float64
+        outputs = torch.empty(
+            (X.shape[0], self.module_.architecture["n_outputs"]), dtype=dtype
+        )
+        with torch.inference_mode():
+            for start in range(0, X.shape[0], self.chunk_size):
+                rows = slice(start, start + self.chunk_size)
+                raw = self.module_(self.data(X[rows]).take(slice(None))[0])
+                raw = link(raw.to(dtype))
+                outputs[rows] = raw.mean(dim=0) if self.module_.members else raw
+        return outputs.numpy()
+
+    # ---- state ---------------------------------------------------------------------
+
+    def description(self) -> dict[str, Any]:
+        """Describe the network in plain containers: what a further fit must share."""
+        return {
+            **self.module_.architecture,
+            "loss": self.criterion_.loss,
+            "out_activation": self.criterion_.out_activation,
+        }
+
+    def state(self, *, with_training: bool) -> dict[str, Any]:
+        """Describe the net in plain containers and numpy arrays.
+
+        Parameters
+        ----------
+        with_training : bool
+            Whether to add what further training goes on from.
+
+        Returns
+        -------
+        state : dict
+            For `net_from_state`.
+        """
+        return {
+            "description": self.description(),
+            "flat": _to_numpy(self.module_.flat),
+            "flat_buffers": _to_numpy(self.module_.flat_buffers),
+            "training": self.training_state() if with_training else None,
+        }
+
+    def training_state(self) -> dict[str, Any] | None:
+        """Describe what further training goes on from; None if there is nothing."""
+        if not self.n_epochs_:
+            return self.loaded_training_
+        generator = self.module_.generator if self.module_.dropout_layers() else None
+        return {
+            "solver": type(self.optimizer_).__name__,
+            "optimizer": _map_state(self.optimizer_.state_dict(), _to_numpy),
+            "reductions": self.reductions_.copy(),
+            "n_epochs": self.n_epochs_,
+            "generator": None if generator is None else _to_numpy(generator.get_state()),
+        }
+
+    def load_weights(self, flat, flat_buffers) -> None:
+        """Copy weights and running moments into the network, for prediction."""
+        self.module_.flat.copy_(torch.as_tensor(np.array(flat)))
+        self.module_.flat_buffers.copy_(torch.as_tensor(np.array(flat_buffers)))
+        self.module_.eval()
+
+    def go_on_from(self, old: "Net", *, with_optimizer: bool) -> bool:
+        """Go on with the weights of a net of the same description, and its masks.
+
+        Parameters
+        ----------
+        old : Net
+            The other net.
+        with_optimizer : bool
+            Whether to go on with its optimizer too, if that is of the same class.
+
+        Returns
+        -------
+        has_generator : bool
+            Whether the old net had a generator of masks to go on with.
+        """
+        state = old.state(with_training=True)
+        self.load_weights(state["flat"], state["flat_buffers"])
+        training = state["training"]
+        if training is None:
+            return False
+        is_alike = (
+            training["solver"] == type(self.optimizer_).__name__
+            and len(training["reductions"]) == len(self.reductions_)
+        )
+        if with_optimizer and is_alike:
+            self._load_optimizer(training)
+        if training["generator"] is not None:
+            self.module_.generator.set_state(torch.tensor(training["generator"]))
+        return training["generator"] is not None
+
+    def _load_optimizer(self, training: Mapping[str, Any]) -> None:
+        self.optimizer_.load_state_dict(_map_state(training["optimizer"], _to_tensor))
+        for group in self.optimizer_.param_groups:
+            group.update(self.optimizer_.defaults)  # parameters set since then act
+        self.reductions_ = training["reductions"].copy()
+        self.n_epochs_ = training["n_epochs"]
+
+    def member(self, i: int) -> "Net":
+        """Copy the i-th member into a net of its own, for prediction."""
+        single = self.module_.member(i)
+        net = _prediction_net({**self.description(), "n_members": 1}, self.device)
+        net.load_weights(_to_numpy(single.flat), _to_numpy(single.flat_buffers))
+        return net
+
+
+def make_net(
+    architecture: Mapping[str, Any],
+    *,
+    loss: str,
+    out_activation: str,
+    device: str,
+    solver: Solver = SOLVERS["adam"],
+    solver_params: Mapping[str, Any] | None = None,
+    schedule: Schedule = SCHEDULES["constant"],
+    learning_rate: float = 1e-3,
+    callbacks: Sequence = (),
+    **kwargs,
+) -> Net:
+    """Build and initialise a net.
+
+    Parameters
+    ----------
+    architecture : dict
+        Arguments of `MLP`.
+    loss, out_activation : str
+        Keys of `LOSSES` and `INVERSE_LINKS`.
+    device : str
+        Torch device.
+    solver : Solver, default=adam
+        Row of the solver.
+    solver_params : dict, default=None
+        Arguments of its optimizer, the learning rate apart.
+    schedule : Schedule, default=constant
+        Of the learning rate, with its parameters bound.
+    learning_rate : float, default=1e-3
+        Initial rate.
+    callbacks : sequence, default=()
+        Of skorch.
+    **kwargs : dict
+        Further arguments of `Net`.
+
+    Returns
+    -------
+    net : Net
+        With an uninitialised network: draw or load its weights.
+    """
+    net = Net(
+        MLP,
+        Criterion,
+        criterion__loss=loss,
+        criterion__out_activation=out_activation,
+        solver=solver,
+        optimizer=solver.optimizer,
+        schedule=schedule,
+        lr=learning_rate,
+        callbacks=list(callbacks),
+        train_split=None,
+        verbose=0,
+        device=device,
+        **{f"module__{name}": value for name, value in architecture.items()},
+        **{f"optimizer__{name}": value for name, value in (solver_params or {}).items()},
+        **kwargs,
+    )
+    return net.initialize()
+
+
+def net_from_state(state: Mapping[str, Any], *, device: str) -> Net:
+    """Build a net for prediction from `Net.state`."""
+    net = _prediction_net(state["description"], device)
+    net.load_weights(state["flat"], state["flat_buffers"])
+    net.loaded_training_ = state["training"]
+    return net
+
+
+def _prediction_net(description: Mapping[str, Any], device: str) -> Net:
+    architecture = dict(description)
+    loss, out_activation = (architecture.pop(k) for k in ("loss", "out_activation"))
+    return make_net(
+        architecture, loss=loss, out_activation=out_activation, device=device
+    )
+
+
+def _leaf(view: Tensor, gradient: Tensor) -> Tensor:
+    """Make a tensor that an optimizer takes, sharing memory with both."""
+    leaf = view.detach()
+    leaf.grad = gradient
+    return leaf
+
+
+def _has_stopped(callback) -> bool:
+    return isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
+
+
+def _weighted_mean(losses: Tensor, weight: Tensor | None) -> tuple[Tensor, Any]:
+    """Mean over the batch, and the sum of the weights."""
+    if weight is None:
+        return losses.mean(dim=-1), losses.shape[-1]
+    total = weight.sum(dim=-1)
+    total = total.where(total > 0, torch.inf)  # rows that weigh nothing do nothing
+    return (losses * weight).sum(dim=-1) / total, total
+
+
+def _map_state(value, convert):
+    """Apply a function to the arrays of a nested state."""
+    if isinstance(value, dict):
+        return {key: _map_state(item, convert) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_map_state(item, convert) for item in value)
+    return convert(value)
+
+
+def _to_numpy(value):
+    return value.cpu().numpy().copy() if isinstance(value, Tensor) else value
+
+
+def _to_tensor(value):
+    return torch.tensor(value) if isinstance(value, np.ndarray) else value
+
+
+class _ThreadCount:
+    """Counts the fits that ask for one thread; the last one out restores the number."""
+
+    lock = threading.Lock()
+    n_fits = 0
+    before = 1
+
+
+@contextlib.contextmanager
+def _few_threads(work: int) -> Iterator[None]:
+    """Run small steps on one thread: more only spin at barriers."""
+    if work > _ONE_THREAD_WORK:
+        yield
+        return
+    count = _ThreadCount
+    with count.lock:
+        if count.n_fits == 0:
+            count.before = torch.get_num_threads()
+        count.n_fits += 1
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with count.lock:
+            count.n_fits -= 1
+            torch.set_num_threads(count.before)

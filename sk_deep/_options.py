@@ -1,0 +1,229 @@
+"""From constructor parameters to the parts of a net: what goes with what.
+
+Each function takes the estimator and returns one part. A parameter that has no meaning
+beside another raises a ValueError that names both, unless scikit-learn's MLP accepts
+the pair and leaves it inert.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sk_deep.activations import ACTIVATIONS, get_activation
+from sk_deep.schedules import SCHEDULES, Schedule, get_schedule
+from sk_deep.solvers import Solver, get_solver
+
+_SMALL_STEP = 10**6  # weights x batch up to which float64 costs next to nothing
+
+
+def hidden_units(estimator) -> list[int]:
+    """Number of units of each hidden layer."""
+    sizes, n_layers = estimator.hidden_layer_sizes, estimator.n_hidden_layers
+    if not isinstance(sizes, Iterable):
+        return [int(sizes)] * n_layers
+    if n_layers != 1:
+        raise ValueError(
+            "n_hidden_layers repeats an int hidden_layer_sizes; with a sequence it must"
+            f" be 1, however: n_hidden_layers={n_layers}, hidden_layer_sizes={sizes}."
+        )
+    if np.any(np.array(list(sizes)) <= 0):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
+    return [int(size) for size in sizes]
+
+
+def architecture(estimator, n_features: int, n_outputs: int) -> dict[str, Any]:
+    """Arguments of `MLP`, the dtype apart."""
+    units = hidden_units(estimator)
+    activations = _per_layer(estimator.activation, len(units), "activation")
+    _check_activations(activations, estimator.n_members)
+    _check_maxout(estimator, activations)
+    _check_residual(estimator, units)
+    dropout = _per_layer(estimator.dropout, len(units), "dropout")
+    if not all(0 <= p < 1 for p in dropout):
+        raise ValueError(f"dropout must be in [0, 1), however: {estimator.dropout=}.")
+    return {
+        "n_features": n_features,
+        "n_outputs": n_outputs,
+        "hidden_units": units,
+        "activation": activations,
+        "maxout_pieces": estimator.maxout_pieces,
+        "dropout": [float(p) for p in dropout],
+        "input_dropout": float(estimator.input_dropout),
+        "normalization": estimator.normalization,
+        "residual": bool(estimator.residual),
+        "n_members": int(estimator.n_members),
+    }
+
+
+def _per_layer(value, n_layers: int, name: str) -> list:
+    """Repeat one value for all layers, or check that there is one for each."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return [value] * n_layers
+    values = list(value)
+    if len(values) != n_layers:
+        raise ValueError(
+            f"{name} must be one value or one per hidden layer, however: "
+            f"{name}={values} with {n_layers} hidden layer(s)."
+        )
+    return values
+
+
+def _check_activations(activations: list, n_members: int) -> None:
+    for activation in activations:
+        is_class = inspect.isclass(activation) and issubclass(activation, nn.Module)
+        if not is_class and not isinstance(activation, str):
+            raise ValueError(
+                "activation must be a name or a subclass of torch.nn.Module, however: "
+                f"{activation!r}."
+            )
+        if not is_class and activation not in ACTIVATIONS:
+            raise ValueError(
+                f"activation must be one of {sorted(ACTIVATIONS)}, however: "
+                f"{activation!r}."
+            )
+        if is_class and n_members > 1 and list(activation().parameters()):
+            raise ValueError(
+                "an activation class with parameters of its own needs n_members=1, "
+                f"however: activation={activation!r}, n_members={n_members}."
+            )
+
+
+def _check_maxout(estimator, activations: list) -> None:
+    if estimator.maxout_pieces != 2 and not any(
+        get_activation(activation).has_pieces for activation in activations
+    ):
+        raise ValueError(
+            "maxout_pieces needs an activation made of pieces, maxout, however: "
+            f"maxout_pieces={estimator.maxout_pieces}, "
+            f"activation={estimator.activation!r}."
+        )
+
+
+def _check_residual(estimator, units: list[int]) -> None:
+    pairs = zip(units, units[1:], strict=False)
+    if estimator.residual and not any(a == b for a, b in pairs):
+        raise ValueError(
+            "residual=True needs two consecutive hidden layers of equal width, "
+            f"however: the hidden layers have {units} units."
+        )
+
+
+def batch_size(estimator, n_samples: int) -> int:
+    """Rows of a batch, before it is clipped to the rows there are."""
+    if estimator.batch_size == "auto":
+        return min(200, n_samples)
+    return int(estimator.batch_size)
+
+
+def dtype(estimator, X, n_weights: int, n_rows: int) -> str:
+    """Name of the network's dtype.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With the parameters.
+    X : ndarray or sparse matrix
+        Training inputs, float32 or float64.
+    n_weights, n_rows : int
+        Weights of the network, and rows of a batch.
+    """
+    if estimator.dtype != "auto":
+        return estimator.dtype
+    on_cpu = torch.device(device(estimator)).type == "cpu"
+    is_small = n_weights * n_rows <= _SMALL_STEP
+    return "float64" if X.dtype == np.float64 and on_cpu and is_small else "float32"
+
+
+def n_weights(arch: Mapping[str, Any]) -> int:
+    """Number of weights of a network, its biases apart, over all members."""
+    rows = [get_activation(name) for name in arch["activation"]]
+    pieces = [arch["maxout_pieces"] if row.has_pieces else 1 for row in rows]
+    inputs = [arch["n_features"], *arch["hidden_units"]]
+    outputs = [*arch["hidden_units"], arch["n_outputs"]]
+    layers = zip(inputs, outputs, [*pieces, 1], strict=True)
+    return arch["n_members"] * sum(a * b * k for a, b, k in layers)
+
+
+def device(estimator) -> str:
+    """Torch device to train on."""
+    name = estimator.device
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if torch.device(name).type == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError(f"device={name!r} was requested, none available.")
+    return name
+
+
+def solver(estimator) -> tuple[Solver, dict[str, Any]]:
+    """Row of the solver and the arguments of its optimizer, the rate apart."""
+    if callable(estimator.solver) and not (
+        inspect.isclass(estimator.solver)
+        and issubclass(estimator.solver, torch.optim.Optimizer)
+    ):
+        raise ValueError(
+            "solver must be a name or a subclass of torch.optim.Optimizer, however: "
+            f"{estimator.solver!r}."
+        )
+    row = get_solver(estimator.solver)
+    params = dict(estimator.solver_params or {})
+    _check_names("solver_params", params, row.legal_params(estimator), estimator.solver)
+    if row.optimizer is None:
+        _check_full_batch(estimator)
+    return row, {**row.arguments(estimator), **params}
+
+
+def _check_full_batch(estimator) -> None:
+    """L-BFGS searches along lines on the whole data: its function must stand still."""
+    p_drop = [estimator.input_dropout, *np.ravel(estimator.dropout)]
+    if any(p > 0 for p in p_drop):
+        raise ValueError(
+            "solver='lbfgs' needs a loss without noise, however: "
+            f"dropout={estimator.dropout}, input_dropout={estimator.input_dropout}."
+        )
+
+
+def schedule(estimator, row: Solver) -> Schedule:
+    """Schedule of the learning rate, with its parameters bound."""
+    name = estimator.learning_rate
+    params = dict(estimator.schedule_params or {})
+    if isinstance(name, str) and (name in row.leaves_inert or name == "constant"):
+        name = "constant"
+    elif row.optimizer is None:
+        raise ValueError(
+            "solver='lbfgs' has no learning rate to schedule, however: "
+            f"learning_rate={name!r}."
+        )
+    legal = set() if callable(name) else SCHEDULES[name].legal_params()
+    if row.optimizer is not None:
+        legal.add("warmup")
+    _check_names("schedule_params", params, legal, estimator.learning_rate)
+    if name == "invscaling":
+        params["power_t"] = estimator.power_t
+    return get_schedule(name, **params)
+
+
+def learning_rate(estimator, row: Solver) -> float:
+    """Initial learning rate."""
+    rate = estimator.learning_rate_init
+    return row.learning_rate if rate == "auto" else float(rate)
+
+
+def _check_names(parameter: str, given: Mapping, legal: set[str], owner) -> None:
+    unknown = sorted(set(given) - legal)
+    if unknown:
+        raise ValueError(
+            f"{parameter} for {owner!r} may hold {sorted(legal)}, however: {unknown}."
+        )
+
+
+def check_scoring(estimator) -> None:
+    """Check that what early stopping watches is asked for with early stopping."""
+    if estimator.scoring is not None and not estimator.early_stopping:
+        raise ValueError(
+            "scoring is what early stopping watches, however: "
+            f"scoring={estimator.scoring!r}, early_stopping=False."
+        )

@@ -1,0 +1,400 @@
+"""The regressor."""
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
+
+from sk_deep._base import BaseMLP, _check_solver
+from sk_deep._compat import StrOptions, fit_context
+from sk_deep.losses import LOSSES
+
+_LOSSES = {name: row for name, row in LOSSES.items() if row.estimator == "regressor"}
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """Multi-layer perceptron regressor.
+
+    It has the parameters, defaults and attributes of
+    `sklearn.neural_network.MLPRegressor`, in float64 the same weights to rounding, and
+    the recipe of deep learning as further parameters. It trains a skorch net; there may
+    be several targets.
+
+    Parameters
+    ----------
+    loss : str, default="squared_error"
+        The loss, a key of `sk_deep.losses.LOSSES` that is for regressors. Losses are
+        half squared error and half Poisson deviance; "poisson" has an exponential
+        output and needs y >= 0.
+
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Number of units of each hidden layer. An int stands for `n_hidden_layers`
+        layers of that many units; an empty sequence for none, a linear model.
+
+    activation : str, type or list of them, default="relu"
+        Activation of the hidden units: a key of `sk_deep.activations.ACTIVATIONS`, a
+        subclass of `torch.nn.Module` that is made without arguments and keeps the
+        shape, or a list with one of these per hidden layer.
+
+    solver : str or type, default="adam"
+        The optimizer: a key of `sk_deep.solvers.SOLVERS` or a subclass of
+        `torch.optim.Optimizer`. "lbfgs" is scipy's L-BFGS-B on the whole data; it
+        takes no batches, and neither dropout nor early stopping.
+
+    alpha : float, default=1e-4
+        Strength of the L2 penalty ``alpha / 2 * |W|^2 / n`` on the weights, never the
+        biases, where n is the sum of the batch's sample weights. With "adamw" it is
+        the decoupled weight decay instead.
+
+    batch_size : int, default="auto"
+        Rows of a batch; "auto" is ``min(200, n_samples)``.
+
+    learning_rate : str or callable, default="constant"
+        Schedule of the learning rate: a key of `sk_deep.schedules.SCHEDULES`, or a
+        function of the part of the training that is done, in [0, 1], that gives the
+        factor on `learning_rate_init`. As in scikit-learn, "invscaling" and "adaptive"
+        have no effect with "adam" and "lbfgs".
+
+    learning_rate_init : float or "auto", default=1e-3
+        Initial learning rate; "auto" is the customary one of the solver.
+
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+
+    max_iter : int, default=200
+        Most epochs, or most iterations of "lbfgs".
+
+    shuffle : bool, default=True
+        Whether to shuffle the rows anew in each epoch.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the validation split, the shuffles and the
+        dropout masks. An int makes fits reproducible.
+
+    tol : float, default=1e-4
+        Least improvement of the loss, or of the validation score with
+        `early_stopping`, that counts.
+
+    verbose : bool, default=False
+        Whether to print the loss of each epoch.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the former solution.
+
+    momentum : float, default=0.9
+        Momentum of "sgd", in [0, 1].
+
+    nesterovs_momentum : bool, default=True
+        Whether the momentum of "sgd" is Nesterov's.
+
+    early_stopping : bool, default=False
+        Whether to watch the score on validation data, stop when it no longer improves,
+        and keep the weights of the best epoch. The data is a part of X or `X_val`.
+
+    validation_fraction : float, default=0.1
+        Part of X that is set apart as validation data, stratified where the target is
+        binary.
+
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay rates of the moments of the adam family, in [0, 1).
+
+    epsilon : float, default=1e-8
+        Added to the denominators of the adam family.
+
+    n_iter_no_change : int or inf, default=10
+        Epochs without improvement that are allowed.
+
+    max_fun : int, default=15000
+        Most evaluations of the loss by "lbfgs".
+
+    n_hidden_layers : int, default=1
+        Repeats an int `hidden_layer_sizes`, so that a search over scalars can shape
+        the network. With a sequence it must be 1.
+
+    maxout_pieces : int, default=2
+        Linear pieces of a maxout unit, at least 2.
+
+    dropout : float or array-like of float, default=0.0
+        Probability of dropping a hidden unit in training, in [0, 1), or one
+        probability per hidden layer.
+
+    input_dropout : float, default=0.0
+        Probability of dropping an input in training, in [0, 1).
+
+    normalization : {"batch", "layer"} or None, default=None
+        Normalization of each hidden layer, before its activation.
+
+    residual : bool, default=False
+        Whether a hidden layer as wide as the one before it adds that layer's output.
+
+    weight_init : str, default="auto"
+        Law of the initial weights, a key of
+        `sk_deep.initializers.INITIALIZERS`. "auto" is that of scikit-learn.
+
+    solver_params : dict, default=None
+        Further arguments of the optimizer, such as ``{"rho": 0.95}`` for "adadelta";
+        for "lbfgs" the options "maxcor", "ftol" and "maxls" of scipy.
+
+    schedule_params : dict, default=None
+        Parameters of the schedule, such as ``{"gamma": 0.5, "every": 20}`` for "step".
+        "warmup" is for all first-order solvers: the part of the training in which the
+        rate grows from zero.
+
+    scoring : str, callable or None, default=None
+        What early stopping watches: None is the coefficient of determination R^2, "loss" is the validation
+        loss, otherwise a scorer or its name, see
+        `sklearn.metrics.get_scorer_names`.
+
+    n_members : int, default=1
+        Number of networks that are trained together, each with its own initial
+        weights, shuffles and validation split; their predictions are averaged.
+
+    callbacks : list, default=None
+        Callbacks of skorch. They are copied before a fit.
+
+    device : str, default="auto"
+        Torch device; "auto" is "cuda" where there is one and "cpu" otherwise.
+
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Of the network. "auto" is float64 for float64 inputs on the CPU while a training
+        step is small, weights times batch size up to 10**6, and float32 otherwise.
+        Predictions are of the float dtype of their inputs.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of features seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X has names that are all strings.
+
+    n_outputs_ : int
+        Number of outputs of the network.
+
+    out_activation_ : str
+        Name of the output activation.
+
+    n_layers_ : int
+        Number of layers, input and output included.
+
+    coefs_ : list of ndarray
+        Weights of each layer, of shape (n_in, n_out), or (n_members, n_in, n_out). A
+        maxout layer has its pieces side by side, ``n_out = pieces * units``.
+
+    intercepts_ : list of ndarray
+        Biases of each layer, of shape (n_out,), or (n_members, n_out).
+
+    net_ : Net
+        The skorch net.
+
+    loss_ : float
+        Loss of the last epoch, penalty included.
+
+    best_loss_ : float or None
+        Least training loss; None with early stopping.
+
+    loss_curve_ : list of float
+        Training loss of each epoch; of several members, the mean over those that still
+        train. There is none with "lbfgs", as of the curves below.
+
+    validation_scores_, validation_loss_curve_ : list of float or None
+        Score and loss on the validation data; None without early stopping.
+
+    best_validation_score_ : float or None
+        Best validation score; None without early stopping.
+
+    learning_rate_curve_ : list of float
+        Learning rate at the start of each epoch.
+
+    history_ : list of dict
+        The curves, a dict per epoch.
+
+    n_iter_ : int
+        Epochs, or iterations of "lbfgs", that the last fit ran.
+
+    t_ : int
+        Training samples seen.
+
+    See Also
+    --------
+    MLPClassifier : The classifier.
+
+    Notes
+    -----
+    Scale the inputs first, with `sklearn.preprocessing.StandardScaler` in a pipeline,
+    and a target that is far from unit scale with
+    `sklearn.compose.TransformedTargetRegressor`.
+
+    References
+    ----------
+    D. Rumelhart, G. Hinton and R. Williams, "Learning representations by
+    back-propagating errors", Nature 1986.
+
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
+    neural networks", AISTATS 2010.
+
+    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+
+    Examples
+    --------
+    >>> from sk_deep import MLPRegressor
+    >>> from sklearn.datasets import make_friedman1
+    >>> X, y = make_friedman1(n_samples=200, random_state=0)
+    >>> model = MLPRegressor(
+    ...     hidden_layer_sizes=32, solver="lbfgs", max_iter=500, random_state=0
+    ... )
+    >>> model.fit(X, y).score(X, y) > 0.9
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions(set(_LOSSES))],
+    }
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        n_hidden_layers=1,
+        maxout_pieces=2,
+        dropout=0.0,
+        input_dropout=0.0,
+        normalization=None,
+        residual=False,
+        weight_init="auto",
+        solver_params=None,
+        schedule_params=None,
+        scoring=None,
+        n_members=1,
+        callbacks=None,
+        device="auto",
+        dtype="auto",
+    ):
+        super().__init__(
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+            n_hidden_layers=n_hidden_layers,
+            maxout_pieces=maxout_pieces,
+            dropout=dropout,
+            input_dropout=input_dropout,
+            normalization=normalization,
+            residual=residual,
+            weight_init=weight_init,
+            solver_params=solver_params,
+            schedule_params=schedule_params,
+            scoring=scoring,
+            n_members=n_members,
+            callbacks=callbacks,
+            device=device,
+            dtype=dtype,
+        )
+        self.loss = loss
+
+    def _loss_name(self):
+        return self.loss
+
+    def _encode(self, y, *, fresh, incremental):
+        row = _LOSSES[self.loss]
+        if not row.is_legal(y):
+            raise ValueError(
+                f"loss={self.loss!r} needs {row.target_rule}, however: "
+                f"min(y)={np.min(y)}."
+            )
+        target = y.astype(float, copy=False).reshape(len(y), -1)
+        if not fresh and target.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {target.shape[1]} outputs, but {type(self).__name__} was fitted "
+                f"with {self.n_outputs_}."
+            )
+        self.n_outputs_ = target.shape[1]
+        (self.out_activation_,) = row.per_sample
+        return target
+
+    def _score(self, target, outputs, sample_weight):
+        if not np.isfinite(outputs).all():
+            return np.nan
+        return r2_score(target, outputs, sample_weight=sample_weight)
+
+    @available_if(_check_solver)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one more epoch, on the given data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights; None is one each.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def predict(self, X):
+        """Predict the target of each sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted values.
+        """
+        outputs = self._outputs(X)
+        return outputs.ravel() if self.n_outputs_ == 1 else outputs

@@ -1,0 +1,138 @@
+"""Activations of the hidden units: one row each in `ACTIVATIONS`.
+
+To add one, add a row. Every layer works on the last axis and treats leading axes
+alike, so that it serves one network and a stack of networks.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+class PReLU(nn.Module):
+    """Parametric rectifier, ``max(0, z) + slope * min(0, z)``, a slope per unit.
+
+    Parameters
+    ----------
+    *shape : int
+        Shape of the slopes: ``(units,)``, or ``(n_members, 1, units)`` for a stack.
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015.
+    """
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.empty(shape))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the slopes to 0.25, the initial value of He et al."""
+        nn.init.constant_(self.slope, 0.25)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Apply the rectifier, eq. 1 of He et al."""
+        return z.clamp(min=0) + self.slope * z.clamp(max=0)
+
+
+class Maxout(nn.Module):
+    """Maximum over `pieces` linear functions per unit.
+
+    Parameters
+    ----------
+    pieces : int
+        Number of linear functions of a unit, at least 2. The layer before it yields
+        ``pieces * units`` values, piece after piece.
+
+    References
+    ----------
+    I. Goodfellow, D. Warde-Farley, M. Mirza, A. Courville and Y. Bengio, "Maxout
+    networks", ICML 2013.
+
+    Examples
+    --------
+    >>> import torch
+    >>> Maxout(2)(torch.tensor([[1.0, -3.0, 0.0, 5.0]]))
+    tensor([[1., 5.]])
+    """
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Take the maximum of the pieces, h_i = max_j z_ij (sec. 3)."""
+        return functools.reduce(torch.maximum, z.chunk(self.pieces, dim=-1))
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A row of `ACTIVATIONS`.
+
+    Parameters
+    ----------
+    layer : callable
+        Builds the module.
+    init_factor : float, default=6.0
+        Numerator of scikit-learn's Glorot bound, sqrt(init_factor / (in + out)).
+    has_pieces : bool, default=False
+        Whether a unit is made of several linear pieces; `layer` then takes their
+        number.
+    has_slopes : bool, default=False
+        Whether a unit has a learned slope; `layer` then takes the slopes' shape.
+    """
+
+    layer: Callable[..., nn.Module]
+    init_factor: float = 6.0
+    has_pieces: bool = False
+    has_slopes: bool = False
+
+    def build(self, shape: tuple[int, ...], pieces: int) -> nn.Module:
+        """Build the layer for units of the given shape."""
+        if self.has_pieces:
+            return self.layer(pieces)
+        return self.layer(*shape) if self.has_slopes else self.layer()
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": Activation(nn.Identity),
+    "logistic": Activation(nn.Sigmoid, init_factor=2.0),
+    "tanh": Activation(nn.Tanh),
+    # X. Glorot, A. Bordes and Y. Bengio, "Deep sparse rectifier neural networks",
+    # AISTATS 2011.
+    "relu": Activation(nn.ReLU),
+    # A. Maas, A. Hannun and A. Ng, "Rectifier nonlinearities improve neural network
+    # acoustic models", ICML 2013.
+    "leaky_relu": Activation(nn.LeakyReLU),
+    "prelu": Activation(PReLU, has_slopes=True),
+    # D.-A. Clevert, T. Unterthiner and S. Hochreiter, "Fast and accurate deep network
+    # learning by exponential linear units (ELUs)", ICLR 2016.
+    "elu": Activation(nn.ELU),
+    # G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural
+    # networks", NeurIPS 2017.
+    "selu": Activation(nn.SELU),
+    # D. Hendrycks and K. Gimpel, "Gaussian error linear units (GELUs)", arXiv 2016.
+    "gelu": Activation(nn.GELU),
+    # S. Elfwing, E. Uchibe and K. Doya, "Sigmoid-weighted linear units for neural
+    # network function approximation in reinforcement learning", Neural Networks 2018.
+    "silu": Activation(nn.SiLU),
+    # D. Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020.
+    "mish": Activation(nn.Mish),
+    # C. Dugas, Y. Bengio, F. Belisle, C. Nadeau and R. Garcia, "Incorporating
+    # second-order functional knowledge for better option pricing", NIPS 2000.
+    "softplus": Activation(nn.Softplus),
+    # R. Collobert, "Large scale machine learning", thesis, Universite Paris 6, 2004.
+    "hard_tanh": Activation(nn.Hardtanh),
+    "maxout": Activation(Maxout, has_pieces=True),
+}
+
+
+def get_activation(activation: str | type[nn.Module]) -> Activation:
+    """Look a name up in `ACTIVATIONS`; a module class is a row of its own."""
+    if isinstance(activation, str):
+        return ACTIVATIONS[activation]
+    return Activation(activation)

@@ -1,0 +1,141 @@
+"""The skorch callbacks of the package; each overrides what it needs, no more."""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback
+
+from sk_deep.exceptions import divergence
+
+_SMALLEST_RATE = 1e-6  # of the adaptive schedule, as in scikit-learn
+
+
+class ValidationScore(Callback):
+    """Record the score of each member on the validation data, "valid_score".
+
+    Parameters
+    ----------
+    score : callable
+        Gives the members' scores as a function of the net.
+    """
+
+    def __init__(self, score: Callable) -> None:
+        self.score = score
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Score the members."""
+        net.record("valid_score", np.asarray(self.score(net), dtype=float))
+
+    def on_train_end(self, net, **kwargs) -> None:
+        """Let go of the validation data."""
+        self.score = None
+
+
+class Verbose(Callback):
+    """Print the loss and the validation score of each epoch, as scikit-learn does."""
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Print a line or two."""
+        row = net.history[-1]
+        print(f"Iteration {row['epoch']}, loss = {row['train_loss']:.8f}")
+        if "valid_score" in row:
+            print(f"Validation score: {row['valid_score']:f}")
+
+
+class Stopping(Callback):
+    """Stop each member when it no longer improves, and keep its weights.
+
+    With a validation score the weights of the best epoch are kept, otherwise those of
+    the last. This is scikit-learn's rule, member by member.
+
+    Parameters
+    ----------
+    tol : float
+        Least improvement that counts.
+    n_iter_no_change : int or inf
+        Epochs without improvement that are allowed.
+    validates : bool
+        Whether to watch the validation score rather than the training loss.
+    reduces_rate : bool
+        Whether to divide the learning rate by 5 and go on, down to 1e-6.
+    best : ndarray of shape (n_members,)
+        Best value so far, of the score or of the negative loss.
+    n_stale : ndarray of shape (n_members,)
+        Consecutive epochs without improvement so far.
+    verbose : bool, default=False
+        Whether to print what is done.
+    """
+
+    def __init__(
+        self,
+        tol: float,
+        n_iter_no_change: float,
+        *,
+        validates: bool,
+        reduces_rate: bool,
+        best: NDArray,
+        n_stale: NDArray,
+        verbose: bool = False,
+    ) -> None:
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.validates = validates
+        self.reduces_rate = reduces_rate
+        self.best = best
+        self.n_stale = n_stale
+        self.verbose = verbose
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Judge each running member."""
+        name, sign = ("valid_score", 1) if self.validates else ("train_loss", -1)
+        for member in np.flatnonzero(net.running_):
+            self._judge(net, member, sign * net.epoch_values_[name][member])
+
+    def _judge(self, net, member: int, value: float) -> None:
+        stale = value < self.best[member] + self.tol
+        self.n_stale[member] = self.n_stale[member] + 1 if stale else 0
+        improved = value > self.best[member]
+        if improved:
+            self.best[member] = value
+        if not np.isfinite(net.epoch_values_["train_loss"][member]):
+            self._diverge(net, member)
+            return
+        if improved or not self.validates:
+            net.keep(member)
+        if self.n_stale[member] > self.n_iter_no_change:
+            self._stop_or_slow(net, member)
+
+    def _diverge(self, net, member: int) -> None:
+        epoch = net.history[-1, "epoch"]
+        if not (self.validates and np.isfinite(self.best[member])):
+            raise divergence(epoch)
+        warnings.warn(
+            f"The loss was no longer finite at epoch {epoch}; the weights of the epoch "
+            "with the best validation score are kept. Scale X or lower "
+            "learning_rate_init.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+        net.finish(member)
+
+    def _stop_or_slow(self, net, member: int) -> None:
+        watched = "Validation score" if self.validates else "Training loss"
+        message = (
+            f"{watched} did not improve more than tol={self.tol:f} for "
+            f"{self.n_iter_no_change} consecutive epochs."
+        )
+        if not self.reduces_rate:
+            net.finish(member)
+            message += " Stopping."
+        elif net.rates_[member] <= _SMALLEST_RATE:
+            net.finish(member)
+            message += " Learning rate too small. Stopping."
+        else:
+            net.reductions_[member] /= 5.0
+            self.n_stale[member] = 0
+            message += f" Setting learning rate to {net.rates_[member] / 5:f}"
+        if self.verbose:
+            print(message)

@@ -1,0 +1,413 @@
+"""The network: a multi-layer perceptron, alone or as a stack of members.
+
+A stack holds its members' weights in one tensor with a leading axis: weights
+(members, in, out), activations (members, batch, units). Every layer treats leading
+axes alike, so one source serves both. All parameters are views into one flat buffer,
+weights first, and so are their gradients: an elementwise optimizer steps over one
+tensor, and a copy of the network is a copy of one tensor.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import RandomState
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sk_deep.activations import get_activation
+from sk_deep.dropouts import DROPOUTS
+from sk_deep.initializers import INITIALIZERS
+
+
+class Linear(nn.Module):
+    """Affine map of the last axis, ``x @ weight + bias``.
+
+    Parameters
+    ----------
+    members : tuple of int
+        ``()`` for one network, ``(n_members,)`` for a stack.
+    n_in, n_out : int
+        Sizes of the last axis of the input and of the output.
+    """
+
+    def __init__(self, members: tuple[int, ...], n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(*members, n_in, n_out))
+        self.bias = nn.Parameter(torch.empty(*members, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, in) to (batch, out), member by member in a stack."""
+        if self.weight.ndim == 2:
+            return torch.addmm(self.bias, x, self.weight)
+        return torch.baddbmm(self.bias.unsqueeze(-2), x, self.weight)
+
+
+class BatchNorm(nn.Module):
+    """Standardise each unit over the batch, then scale and shift it.
+
+    Parameters
+    ----------
+    members : tuple of int
+        ``()`` for one network, ``(n_members,)`` for a stack.
+    n_units : int
+        Size of the last axis.
+
+    References
+    ----------
+    S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
+    """
+
+    eps = 1e-5
+    momentum = 0.1
+
+    def __init__(self, members: tuple[int, ...], n_units: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.empty(*members, 1, n_units))
+        self.shift = nn.Parameter(torch.empty(*members, 1, n_units))
+        self.register_buffer("running_mean", torch.empty(*members, 1, n_units))
+        self.register_buffer("running_var", torch.empty(*members, 1, n_units))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start from the identity."""
+        nn.init.ones_(self.scale)
+        nn.init.zeros_(self.shift)
+        nn.init.zeros_(self.running_mean)
+        nn.init.ones_(self.running_var)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Normalise by the batch (alg. 1), in prediction by the running moments."""
+        if self.training:
+            var, mean = torch.var_mean(z, dim=-2, correction=0, keepdim=True)
+            self._update_running(mean.detach(), var.detach(), z.shape[-2])
+        else:
+            mean, var = self.running_mean, self.running_var
+        scale = self.scale * (var + self.eps).rsqrt()
+        return torch.addcmul(self.shift, z - mean, scale)
+
+    def _update_running(self, mean: Tensor, var: Tensor, n_rows: int) -> None:
+        """Move the running moments; the variance is the unbiased one (alg. 2)."""
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(var * (n_rows / (n_rows - 1)), self.momentum)
+
+
+class LayerNorm(nn.Module):
+    """Standardise each row over its units, then scale and shift each unit.
+
+    Parameters
+    ----------
+    members : tuple of int
+        ``()`` for one network, ``(n_members,)`` for a stack.
+    n_units : int
+        Size of the last axis.
+
+    References
+    ----------
+    J. Ba, J. Kiros and G. Hinton, "Layer normalization", arXiv 2016.
+    """
+
+    def __init__(self, members: tuple[int, ...], n_units: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.empty(*members, 1, n_units))
+        self.shift = nn.Parameter(torch.empty(*members, 1, n_units))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start from the plain standardisation."""
+        nn.init.ones_(self.scale)
+        nn.init.zeros_(self.shift)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Normalise each row, eq. 4 of Ba et al."""
+        return torch.addcmul(self.shift, F.layer_norm(z, z.shape[-1:]), self.scale)
+
+
+NORMALIZATIONS: dict[str, type[nn.Module]] = {"batch": BatchNorm, "layer": LayerNorm}
+
+
+class Hidden(nn.Module):
+    """A hidden layer: linear map, normalization, activation, dropout.
+
+    Parameters
+    ----------
+    linear, activation : Module
+        The layer's own parts.
+    normalization, dropout : Module or None
+        The optional parts.
+    skips : bool
+        Whether the input is added to the output (K. He, X. Zhang, S. Ren and J. Sun,
+        "Deep residual learning for image recognition", CVPR 2016).
+    """
+
+    def __init__(
+        self,
+        linear: Linear,
+        normalization: nn.Module | None,
+        activation: nn.Module,
+        dropout: nn.Module | None,
+        *,
+        skips: bool,
+    ) -> None:
+        super().__init__()
+        self.linear = linear
+        self.normalization = normalization
+        self.activation = activation
+        self.dropout = dropout
+        self.skips = skips
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the units' values, (..., batch, units)."""
+        z = self.linear(x)
+        if self.normalization is not None:
+            z = self.normalization(z)
+        h = self.activation(z)
+        if self.dropout is not None:
+            h = self.dropout(h)
+        return x + h if self.skips else h  # He et al., eq. 1
+
+
+class MLP(nn.Module):
+    """Multi-layer perceptron, or a stack of `n_members` of them.
+
+    Parameters
+    ----------
+    n_features, n_outputs : int
+        Sizes of the input and of the output.
+    hidden_units : sequence of int
+        Units of each hidden layer.
+    activation : sequence of str or type
+        Activation of each hidden layer, a key of `ACTIVATIONS` or a module class.
+    maxout_pieces : int, default=2
+        Linear pieces of a maxout unit.
+    dropout : sequence of float, default=None
+        Probability of dropping a unit of each hidden layer; None is 0 for all.
+    input_dropout : float, default=0.0
+        Probability of dropping an input.
+    normalization : {"batch", "layer"} or None, default=None
+        Normalization of each hidden layer, before its activation.
+    residual : bool, default=False
+        Whether hidden layers as wide as the one before them add its output.
+    n_members : int, default=1
+        Number of networks; 1 means no leading axis.
+    dtype : str, default="float32"
+        "float32" or "float64".
+    device : str, default="cpu"
+        Torch device.
+
+    Attributes
+    ----------
+    architecture : dict
+        The arguments, device apart: enough, with `flat` and `flat_buffers`, to build
+        the same network again.
+    flat, flat_grad : Tensor of shape (n_parameters,) or (n_members, n_parameters)
+        All parameters and their gradients; weights first, `n_decayed` of them.
+    flat_buffers : Tensor
+        The running moments of batch normalization, in the same manner.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = MLP(4, 3, hidden_units=[8], activation=["relu"], n_members=5)
+    >>> network.reset_parameters([np.random.RandomState(i) for i in range(5)])
+    >>> network(torch.zeros(2, 4)).shape
+    torch.Size([5, 2, 3])
+    """
+
+    flat: Tensor
+    flat_grad: Tensor
+    flat_buffers: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        n_outputs: int,
+        hidden_units: Sequence[int],
+        activation: Sequence[str | type[nn.Module]],
+        *,
+        maxout_pieces: int = 2,
+        dropout: Sequence[float] | None = None,
+        input_dropout: float = 0.0,
+        normalization: str | None = None,
+        residual: bool = False,
+        n_members: int = 1,
+        dtype: str = "float32",
+        device: str = "cpu",
+    ) -> None:
+        super().__init__()
+        dropout = [0.0] * len(hidden_units) if dropout is None else list(dropout)
+        self.architecture: dict[str, Any] = {
+            "n_features": n_features,
+            "n_outputs": n_outputs,
+            "hidden_units": list(hidden_units),
+            "activation": list(activation),
+            "maxout_pieces": maxout_pieces,
+            "dropout": dropout,
+            "input_dropout": input_dropout,
+            "normalization": normalization,
+            "residual": residual,
+            "n_members": n_members,
+            "dtype": dtype,
+        }
+        self.members = () if n_members == 1 else (n_members,)
+        self.input_dropout = _dropout(input_dropout)
+        widths = [n_features, *hidden_units]
+        self.hidden = nn.ModuleList(
+            self._hidden_layer(i, n_in, n_out)
+            for i, (n_in, n_out) in enumerate(zip(widths, hidden_units, strict=False))
+        )
+        self.output = Linear(self.members, widths[-1], n_outputs)
+        self.generator = torch.Generator(device)
+        for module in self.dropout_layers():
+            module.generator = self.generator
+        self._flatten(getattr(torch, dtype), device)
+
+    def _hidden_layer(self, i: int, n_in: int, n_out: int) -> Hidden:
+        a = self.architecture
+        row = get_activation(a["activation"][i])
+        pieces = a["maxout_pieces"] if row.has_pieces else 1
+        normalization = a["normalization"]
+        slopes = (*self.members, 1, n_out) if self.members else (n_out,)
+        return Hidden(
+            Linear(self.members, n_in, n_out * pieces),
+            NORMALIZATIONS[normalization](self.members, n_out * pieces)
+            if normalization
+            else None,
+            row.build(slopes, pieces),
+            _dropout(a["dropout"][i]),
+            skips=a["residual"] and i > 0 and n_in == n_out,
+        )
+
+    def _flatten(self, dtype: torch.dtype, device: str) -> None:
+        """Move all parameters, their gradients and the buffers into flat tensors."""
+        weights = [layer.weight for layer in self.linear_layers()]
+        decayed = {id(weight) for weight in weights}
+        others = [p for p in self.parameters() if id(p) not in decayed]
+        buffers = [b for b in self.buffers() if b.is_floating_point()]
+        n = len(self.members)
+        self.n_decayed = sum(w[0].numel() if n else w.numel() for w in weights)
+        self.flat = _pack([*weights, *others], self.members, dtype, device)
+        self.flat_grad = torch.zeros_like(self.flat)
+        self.flat_buffers = _pack(buffers, self.members, dtype, device)
+        views = _views(self.flat, [*weights, *others], n)
+        grads = _views(self.flat_grad, [*weights, *others], n)
+        for parameter, view, grad in zip([*weights, *others], views, grads, strict=True):
+            parameter.data = view
+            parameter.grad = grad
+        for buffer, view in zip(
+            buffers, _views(self.flat_buffers, buffers, n), strict=True
+        ):
+            buffer.data = view
+
+    def linear_layers(self) -> list[Linear]:
+        """Linear layers from the first to the output."""
+        return [*(layer.linear for layer in self.hidden), self.output]
+
+    def dropout_layers(self) -> list[nn.Module]:
+        """Layers that draw masks."""
+        kinds = tuple(DROPOUTS.values())
+        return [module for module in self.modules() if isinstance(module, kinds)]
+
+    def reset_parameters(
+        self, random_states: Sequence[RandomState], weight_init: str = "auto"
+    ) -> None:
+        """Draw initial weights, each member's from its own random state.
+
+        Parameters
+        ----------
+        random_states : sequence of RandomState
+            One per member.
+        weight_init : str, default="auto"
+            Key of `INITIALIZERS`.
+        """
+        for i, random_state in enumerate(random_states):
+            for layer, draw in zip(
+                self.linear_layers(), self._draws(weight_init), strict=True
+            ):
+                weight, bias = draw(random_state)
+                member = (i,) if self.members else ()
+                layer.weight.data[member] = torch.from_numpy(weight).to(self.flat)
+                layer.bias.data[member] = torch.from_numpy(bias).to(self.flat)
+
+    def _draws(self, weight_init: str):
+        """Yield, layer by layer, the function that draws its weights and biases."""
+        initializer = INITIALIZERS[weight_init]
+        rows = [get_activation(name) for name in self.architecture["activation"]]
+        n_in, factor = self.architecture["n_features"], 6.0
+        for n_out, row in zip(self.architecture["hidden_units"], rows, strict=True):
+            pieces = self.architecture["maxout_pieces"] if row.has_pieces else 1
+            factor = row.init_factor
+            yield _draw_pieces(initializer, n_in, n_out, factor, pieces)
+            n_in = n_out
+        # as scikit-learn, the output layer has the factor of the hidden units
+        n_outputs = self.architecture["n_outputs"]
+        yield _draw_pieces(initializer, n_in, n_outputs, factor, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw outputs (..., batch, n_outputs), before the inverse link.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_features) or (n_members, batch, n_features)
+            Inputs; a stack gives inputs without a leading axis to all its members.
+        """
+        if self.members and x.ndim == 2:
+            x = x.expand(*self.members, -1, -1)
+        if self.input_dropout is not None:
+            x = self.input_dropout(x)
+        for layer in self.hidden:
+            x = layer(x)
+        return self.output(x)
+
+    def member(self, i: int) -> "MLP":
+        """Copy the i-th member into a network of its own."""
+        single = MLP(**{**self.architecture, "n_members": 1}, device=self.flat.device)
+        index = (i,) if self.members else ()
+        single.flat.copy_(self.flat[index])
+        single.flat_buffers.copy_(self.flat_buffers[index])
+        return single
+
+    def set_member(self, i: int, single: "MLP") -> None:
+        """Copy a network into the place of the i-th member."""
+        index = (i,) if self.members else ()
+        self.flat[index].copy_(single.flat)
+        self.flat_buffers[index].copy_(single.flat_buffers)
+
+    def coefs(self) -> list[NDArray]:
+        """Weights of each layer, on the CPU views of the parameters."""
+        return [layer.weight.detach().cpu().numpy() for layer in self.linear_layers()]
+
+    def intercepts(self) -> list[NDArray]:
+        """Biases of each layer, on the CPU views of the parameters."""
+        return [layer.bias.detach().cpu().numpy() for layer in self.linear_layers()]
+
+
+def _dropout(p: float) -> nn.Module | None:
+    return DROPOUTS["standard"](p) if p else None
+
+
+def _pack(tensors, members, dtype: torch.dtype, device: str) -> Tensor:
+    """Copy tensors side by side into one, the members' axis apart."""
+    flat = [t.detach().reshape(*members, -1).to(device, dtype) for t in tensors]
+    return torch.cat(flat, dim=-1) if flat else torch.zeros(*members, 0, dtype=dtype)
+
+
+def _views(flat: Tensor, tensors, n_leading: int) -> list[Tensor]:
+    """Views into `flat`, shaped as the tensors that were packed into it."""
+    sizes = [t.shape[n_leading:].numel() for t in tensors]
+    pieces = flat.split(sizes, dim=-1)
+    return [piece.view(t.shape) for piece, t in zip(pieces, tensors, strict=True)]
+
+
+def _draw_pieces(initializer, n_in: int, n_out: int, factor: float, pieces: int):
+    """Draw each linear piece of a unit on its own and set them side by side."""
+
+    def draw(random_state: RandomState) -> tuple[NDArray, NDArray]:
+        drawn = [
+            initializer(random_state, n_in, n_out, factor) for _ in range(pieces)
+        ]
+        return tuple(np.concatenate(parts, axis=-1) for parts in zip(*drawn, strict=True))
+
+    return draw
