@@ -8,6 +8,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from torch import _fused_adam_ as fused_adam
 
 __all__ = [
     "Interval",
@@ -17,5 +18,6 @@ __all__ = [
     "check_partial_fit_first_call",
     "check_sample_weight",
     "fit_context",
+    "fused_adam",
     "lbfgs_print_option",
 ]

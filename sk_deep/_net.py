@@ -185,6 +185,8 @@ class Net(NeuralNet):
         self.running_ = np.ones(module.architecture["n_members"], dtype=bool)
         self.epoch_values_: dict[str, NDArray] = {}
         self.n_finished_ = 0
+        if self.optimizer is not None:
+            self.update_ = getattr(self.optimizer_, "update", self.optimizer_.step)
         self.kept_ = [module.flat.clone(), module.flat_buffers.clone()]
         self.hooked_ = {
             name
@@ -262,22 +264,20 @@ class Net(NeuralNet):
         step : dict
             The members' losses with their penalties, before the step; the rows.
         """
-        step: dict[str, Any] = {}
-
-        def closure() -> Tensor:
-            found = self.gradient(self.module_, batch)
-            if not step:
-                step.update(found)
-            return found["loss"].sum()
-
         if self.solver.elementwise:
-            closure()
+            step = self.gradient(self.module_, batch)
             if self.solver.decouples_decay:
                 self._decay()
-            self.optimizer_.step()
-        else:
-            self.optimizer_.step(closure)
-        return step
+            self.update_()
+            return step
+        steps: list[dict[str, Any]] = []
+
+        def closure() -> Tensor:
+            steps.append(self.gradient(self.module_, batch))
+            return steps[-1]["loss"].sum()
+
+        self.optimizer_.step(closure)
+        return steps[0]
 
     def gradient(self, module: MLP, batch: Batch) -> dict[str, Any]:
         """Compute the loss of a batch, and its gradient into the flat buffer.
@@ -300,16 +300,18 @@ class Net(NeuralNet):
         module.flat_grad.zero_()
         raw = module(X)
         losses = self.criterion_(raw, y)
-        loss, total = _weighted_mean(losses, weight)
-        # members do not meet: the gradient of the sum is each one's own
-        loss.sum().backward()
-        loss = loss.detach() / self._n_averaged
+        shares, total = _shares(losses, weight)
+        losses.backward(shares)  # of the sum over members, which is each one's own
+        loss = torch.linalg.vecdot(losses.detach(), shares)
+        if self._n_averaged > 1:
+            loss = loss / self._n_averaged
         if self.alpha and not self.solver.decouples_decay:
-            loss = loss + self._penalise(module, self.alpha / total)
-        named = module.named_parameters
-        self._notify_batch(
-            "on_grad_computed", named_parameters=named(), batch=batch, training=True
-        )
+            loss = self._penalise(module, loss, self.alpha / total)
+        if self.hooked_:
+            named = module.named_parameters()
+            self._notify_batch(
+                "on_grad_computed", named_parameters=named, batch=batch, training=True
+            )
         return {"loss": loss, "y_pred": raw.detach(), "size": losses.shape[-1]}
 
     @property
@@ -319,19 +321,19 @@ class Net(NeuralNet):
         return a["n_outputs"] if self.criterion_.averages_outputs else 1
 
     @staticmethod
-    def _penalise(module: MLP, strength: float | Tensor) -> Tensor:
-        """Add the penalty's gradient, strength * W, and return its value."""
-        weights = module.flat.narrow(-1, 0, module.n_decayed)
-        gradient = module.flat_grad.narrow(-1, 0, module.n_decayed)
+    def _penalise(module: MLP, loss: Tensor, strength: float | Tensor) -> Tensor:
+        """Add the penalty strength / 2 |W|^2 to the loss, and its gradient."""
+        weights, gradient = module.weights, module.weights_grad
+        squares = torch.linalg.vecdot(weights, weights)
         if isinstance(strength, Tensor):
             gradient.addcmul_(weights, strength.unsqueeze(-1))
-        else:
-            gradient.add_(weights, alpha=strength)
-        return torch.linalg.vecdot(weights, weights) * (0.5 * strength)
+            return torch.addcmul(loss, squares, strength, value=0.5)
+        gradient.add_(weights, alpha=strength)
+        return torch.add(loss, squares, alpha=0.5 * strength)
 
     def _decay(self) -> None:
         """Shrink the weights, not the biases, by rate * alpha."""
-        weights = self.module_.flat.narrow(-1, 0, self.module_.n_decayed)
+        weights = self.module_.weights
         kept = torch.as_tensor(1 - self.rates_ * self.alpha, dtype=weights.dtype)
         weights.mul_(kept.to(weights.device).view(-1, *[1] * (weights.ndim - 1)))
 
@@ -355,8 +357,9 @@ class Net(NeuralNet):
         X, y, weight = batch
         raw = self.module_(X)
         losses = self.criterion_(raw, y)
-        loss, total = _weighted_mean(losses, weight)
-        return {"loss": loss / self._n_averaged, "y_pred": raw, "size": total}
+        shares, total = _shares(losses, weight)
+        loss = torch.linalg.vecdot(losses, shares) / self._n_averaged
+        return {"loss": loss, "y_pred": raw, "size": total}
 
     def record(self, name: str, values: NDArray) -> None:
         """Record a value per member, and the mean of the running ones in the history.
@@ -665,13 +668,14 @@ def _has_stopped(callback) -> bool:
     return isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
 
 
-def _weighted_mean(losses: Tensor, weight: Tensor | None) -> tuple[Tensor, Any]:
-    """Mean over the batch, and the sum of the weights."""
+def _shares(losses: Tensor, weight: Tensor | None) -> tuple[Tensor, Any]:
+    """Share of each row in the batch's loss, w / sum(w), and the sum."""
     if weight is None:
-        return losses.mean(dim=-1), losses.shape[-1]
-    total = weight.sum(dim=-1)
+        n_rows = losses.shape[-1]
+        return torch.full_like(losses, 1 / n_rows), n_rows
+    total = weight.sum(dim=-1, keepdim=True)
     total = total.where(total > 0, torch.inf)  # rows that weigh nothing do nothing
-    return (losses * weight).sum(dim=-1) / total, total
+    return weight / total, total.squeeze(-1)
 
 
 def _map_state(value, convert):

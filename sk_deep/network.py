@@ -203,7 +203,9 @@ class MLP(nn.Module):
         The arguments, device apart: enough, with `flat` and `flat_buffers`, to build
         the same network again.
     flat, flat_grad : Tensor of shape (n_parameters,) or (n_members, n_parameters)
-        All parameters and their gradients; weights first, `n_decayed` of them.
+        All parameters and their gradients; weights first.
+    weights, weights_grad : Tensor of shape (n_weights,) or (n_members, n_weights)
+        The views of these on the weights, which a penalty acts on.
     flat_buffers : Tensor
         The running moments of batch normalization, in the same manner.
 
@@ -219,6 +221,8 @@ class MLP(nn.Module):
     flat: Tensor
     flat_grad: Tensor
     flat_buffers: Tensor
+    weights: Tensor
+    weights_grad: Tensor
 
     def __init__(
         self,
@@ -287,9 +291,11 @@ class MLP(nn.Module):
         others = [p for p in self.parameters() if id(p) not in decayed]
         buffers = [b for b in self.buffers() if b.is_floating_point()]
         n = len(self.members)
-        self.n_decayed = sum(w[0].numel() if n else w.numel() for w in weights)
+        n_weights = sum(w.shape[n:].numel() for w in weights)
         self.flat = _pack([*weights, *others], self.members, dtype, device)
         self.flat_grad = torch.zeros_like(self.flat)
+        self.weights = self.flat.narrow(-1, 0, n_weights)
+        self.weights_grad = self.flat_grad.narrow(-1, 0, n_weights)
         self.flat_buffers = _pack(buffers, self.members, dtype, device)
         views = _views(self.flat, [*weights, *others], n)
         grads = _views(self.flat_grad, [*weights, *others], n)
