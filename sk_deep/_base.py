@@ -1,6 +1,8 @@
 """The abstract estimator: parameters, the recipe of a fit, and state."""
 
 import copy
+import functools
+import types
 import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
@@ -273,10 +275,7 @@ class BaseMLP(BaseEstimator, ABC):
         return self._swap_in(lambda trial: trial._fit(X, y, sample_weight, validation))
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
-        """Train for one epoch more, of the first of which `classes` may be told."""
-        if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
-
+        """Train for one epoch more, the first time with the classes."""
         def train(trial):
             trial._note_classes(y, classes)
             trial._fit(X, y, sample_weight, (None, None, None), incremental=True)
@@ -652,14 +651,32 @@ class BaseMLP(BaseEstimator, ABC):
         return tags
 
 
-def _check_solver(estimator):
-    """Whether the estimator can train by batches; else say why not."""
-    if estimator.solver == "lbfgs":
-        raise AttributeError(
-            "partial_fit is only available for stochastic"
-            f" optimizers. {estimator.solver} is not stochastic."
-        )
-    return True
+class stochastic_only:  # noqa: N801, a decorator
+    """Hide a method where training by single epochs has no meaning.
+
+    As `sklearn.utils.metaestimators.available_if`, but the error that says so is the
+    ValueError that scikit-learn's MLP raises for early stopping, too.
+    """
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self._function = function
+
+    def __get__(self, estimator, owner=None):
+        if estimator is None:
+            return self._function
+        if estimator.solver == "lbfgs":
+            raise NotAvailableError(
+                "partial_fit is only available for stochastic"
+                f" optimizers. {estimator.solver} is not stochastic."
+            )
+        if estimator.early_stopping:
+            raise NotAvailableError("partial_fit does not support early_stopping=True")
+        return types.MethodType(self._function, estimator)
+
+
+class NotAvailableError(AttributeError, ValueError):
+    """The parameters of the estimator rule a method out."""
 
 
 def _row_major(X):

@@ -6,10 +6,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
-from sk_deep._base import BaseMLP, _check_solver
+from sk_deep._base import BaseMLP, stochastic_only
 from sk_deep._compat import StrOptions, check_partial_fit_first_call, fit_context
 
 
@@ -418,7 +417,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             target, self._decide(outputs), sample_weight=sample_weight
         )
 
-    @available_if(_check_solver)
+    @stochastic_only
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Train for one more epoch, on the given data.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
+from torch.nn import functional as F
 
 from sk_deep._batches import Batch, Batches, Data
 from sk_deep.exceptions import divergence
@@ -22,6 +23,7 @@ from sk_deep.solvers import SOLVERS, Solver, minimize_lbfgs
 
 _ONE_THREAD_WORK = 10**7  # multiply-adds of a step up to which one thread is best
 _CHUNK_ELEMENTS = 2**22  # values of the widest layer that prediction holds at a time
+_ROW_GROUP = 8
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -481,7 +483,11 @@ class Net(NeuralNet):
         with torch.inference_mode():
             for start in range(0, X.shape[0], self.chunk_size):
                 rows = slice(start, start + self.chunk_size)
-                raw = self.module_(self.data(X[rows]).take(slice(None))[0])
+                inputs, _, _ = self.data(X[rows]).take(slice(None))
+                # BLAS adds in another order for a few rows: with whole groups of them
+                # the prediction of a row does not depend on the rows beside it
+                padded = F.pad(inputs, (0, 0, 0, -len(inputs) % _ROW_GROUP))
+                raw = self.module_(padded)[..., : len(inputs), :]
                 raw = link(raw.to(dtype))
                 outputs[rows] = raw.mean(dim=0) if self.module_.members else raw
         return outputs.numpy()

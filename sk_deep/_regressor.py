@@ -3,9 +3,8 @@
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.metaestimators import available_if
 
-from sk_deep._base import BaseMLP, _check_solver
+from sk_deep._base import BaseMLP, stochastic_only
 from sk_deep._compat import StrOptions, fit_context
 from sk_deep.losses import LOSSES
 
@@ -360,7 +359,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return np.nan
         return r2_score(target, outputs, sample_weight=sample_weight)
 
-    @available_if(_check_solver)
+    @stochastic_only
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
         """Train for one more epoch, on the given data.
