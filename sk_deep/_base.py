@@ -6,14 +6,11 @@ import types
 import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -25,12 +22,21 @@ from sk_deep._compat import (
     check_sample_weight,
     fit_context,
 )
-from sk_deep._net import make_net, net_from_state
+from sk_deep._full_batch import train_full_batch
+from sk_deep._net import make_net
+from sk_deep._state import describe, go_on_from, net_from_state, net_state
+from sk_deep._validation import (
+    Fold,
+    Rows,
+    Validation,
+    check_validation,
+    split_rows,
+    validation_score,
+)
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.callbacks import Stopping, ValidationScore, Verbose
 from sk_deep.exceptions import DeviceFallbackWarning, divergence
 from sk_deep.initializers import INITIALIZERS
-from sk_deep.losses import INVERSE_LINKS
 from sk_deep.network import NORMALIZATIONS
 from sk_deep.schedules import SCHEDULES
 from sk_deep.solvers import SOLVERS
@@ -45,31 +51,6 @@ _CURVES = {
 }
 
 
-class Fold(NamedTuple):
-    """Which rows of which arrays (X, y, target, weight) train and validate.
-
-    Rows are of shape (n_members, n_rows); None is all rows, or no validation.
-    """
-
-    arrays: tuple
-    rows: np.ndarray | None
-    valid_arrays: tuple | None = None
-    valid_rows: np.ndarray | None = None
-
-    def data(self, net):
-        """Make the data to train and to validate on, for a net."""
-        parts = [(self.arrays, self.rows), (self.valid_arrays, self.valid_rows)]
-        return [
-            None if arrays is None else net.data(arrays[0], *arrays[2:], rows=rows)
-            for arrays, rows in parts
-        ]
-
-    def parts(self):
-        """Yield each member's validation arrays."""
-        for rows in self.valid_rows:
-            yield tuple(None if a is None else a[rows] for a in self.valid_arrays)
-
-
 class BaseMLP(BaseEstimator, ABC):
     """What the classifier and the regressor share.
 
@@ -78,11 +59,17 @@ class BaseMLP(BaseEstimator, ABC):
     """
 
     _parameter_constraints: dict = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "activation": [StrOptions(set(ACTIVATIONS)), "array-like", callable],
         "solver": [StrOptions(set(SOLVERS)), callable],
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "learning_rate": [StrOptions(set(SCHEDULES)), callable],
         "learning_rate_init": [
             Interval(Real, 0, None, closed="neither"),
@@ -271,14 +258,15 @@ class BaseMLP(BaseEstimator, ABC):
         DivergenceError
             If the loss or the weights do not stay finite.
         """
-        validation = (X_val, y_val, sample_weight_val)
+        validation = Validation(X_val, y_val, sample_weight_val)
         return self._swap_in(lambda trial: trial._fit(X, y, sample_weight, validation))
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
         """Train for one epoch more, the first time with the classes."""
+
         def train(trial):
             trial._note_classes(y, classes)
-            trial._fit(X, y, sample_weight, (None, None, None), incremental=True)
+            trial._fit(X, y, sample_weight, Validation(), incremental=True)
             trial._streams = True
 
         return self._swap_in(train)
@@ -317,9 +305,9 @@ class BaseMLP(BaseEstimator, ABC):
         else:
             self._go_on_from(net, self.net_, draw_seed, incremental)
         if net.optimizer is None:
-            self._fit_full_batch(net, (X, y, target, weight), validation)
+            self._fit_full_batch(net, net.data(X, target, weight), validation)
         else:
-            fold = self._split((X, y, target, weight), validation, random_states)
+            fold = self._fold(Rows(X, y, target, weight), validation, random_states)
             self._fit_stochastic(net, fold, random_states, incremental)
         if not np.isfinite(net.module_.flat.sum().item()):
             raise divergence(self.n_iter_)
@@ -391,33 +379,29 @@ class BaseMLP(BaseEstimator, ABC):
             vars(self).pop(name, None)
 
     def _go_on_from(self, net, old, draw_seed, incremental):
-        ours, theirs = net.description(), old.description()
+        ours, theirs = describe(net), describe(old)
         changed = sorted(key for key in ours if ours[key] != theirs[key])
         if changed:
             raise ValueError(
                 "warm_start and partial_fit need the same network as before, however "
                 f"these changed: {', '.join(changed)}."
             )
-        has_generator = net.go_on_from(old, with_optimizer=incremental)
+        has_generator = go_on_from(net, old, with_optimizer=incremental)
         if net.module_.dropout_layers() and not has_generator:
             net.module_.generator.manual_seed(draw_seed())
         net.n_samples_ = self.t_
 
     # ---- the two ways to train -----------------------------------------------------
 
-    def _fit_full_batch(self, net, arrays, validation):
-        if validation[0] is not None or validation[1] is not None:
+    def _fit_full_batch(self, net, data, validation):
+        if validation.is_given:
             raise ValueError(
                 "X_val and y_val are for early stopping, which solver='lbfgs' has not."
             )
-        X, _, target, weight = arrays
-        losses, self.n_iter_ = net.minimize(
-            net.data(X, target, weight),
-            max_fun=self.max_fun,
-            tol=self.tol,
-            verbose=self.verbose is True or self.verbose >= 1,
+        verbose = self.verbose is True or self.verbose >= 1
+        self.loss_, self.n_iter_ = train_full_batch(
+            net, data, max_fun=self.max_fun, tol=self.tol, verbose=verbose
         )
-        self.loss_ = float(np.mean(losses))
         self._adopt(net)
 
     def _fit_stochastic(self, net, fold, random_states, incremental):
@@ -427,8 +411,10 @@ class BaseMLP(BaseEstimator, ABC):
         stopping = self._stopping(net)
         ours = [Verbose()] if self.verbose else []
         if valid is not None:
-            ours.insert(0, ValidationScore(self._validation_score(fold)))
-        net.callbacks_ = [(type(c).__name__, c) for c in (*ours, stopping)] + net.callbacks_
+            ours.insert(0, ValidationScore(validation_score(self, fold)))
+        net.callbacks_ = [
+            (type(c).__name__, c) for c in (*ours, stopping)
+        ] + net.callbacks_
         try:
             net.partial_fit(train, valid, epochs=1 if incremental else None)
         finally:
@@ -474,103 +460,25 @@ class BaseMLP(BaseEstimator, ABC):
             verbose=bool(self.verbose),
         )
 
-    def _split(self, arrays, validation, random_states):
+    def _fold(self, rows, validation, random_states):
         """Set apart what early stopping watches."""
-        if validation[0] is not None or validation[1] is not None:
-            return self._given_fold(arrays, validation)
-        n_samples = arrays[0].shape[0]
+        if validation.is_given:
+            return Fold(rows, None, self._validation_rows(validation))
         if not self.early_stopping:
-            rows = np.tile(np.arange(n_samples), (self.n_members, 1))
-            return Fold(arrays, rows if self.n_members > 1 else None)
-        splits = [self._split_rows(arrays, state) for state in random_states]
-        train, valid = (np.stack(rows) for rows in zip(*splits, strict=True))
-        return Fold(arrays, train, arrays, valid)
+            return Fold(rows)
+        splits = [split_rows(self, rows, state) for state in random_states]
+        train, valid = (np.stack(parts) for parts in zip(*splits, strict=True))
+        return Fold(rows, train, rows, valid)
 
-    def _split_rows(self, arrays, random_state):
-        X, y, target, _ = arrays
-        # as scikit-learn: stratified where there is one output, a binary target
-        stratify = target if is_classifier(self) and self.n_outputs_ == 1 else None
-        try:
-            train, valid = train_test_split(
-                np.arange(X.shape[0]),
-                random_state=random_state,
-                test_size=self.validation_fraction,
-                stratify=None if stratify is None else stratify.astype(bool),
-            )
-        except ValueError as error:
-            raise self._split_error(error, y, stratify) from error
-        if len(valid) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' "
-                "or the size of your dataset."
-            )
-        return train, valid
-
-    def _split_error(self, error, y, stratify):
-        if stratify is None or "least populated" not in str(error):
-            return error
-        labels, counts = np.unique(y, return_counts=True)
-        rare = labels[counts < 2].tolist()
-        return ValueError(
-            f"{error} In the labels of y: {rare}. Add samples of them or set "
-            "early_stopping=False."
-        )
-
-    def _given_fold(self, arrays, validation):
-        X_val, y_val, weight_val = validation
-        if X_val is None or y_val is None:
-            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-            raise ValueError(f"{given} is provided, but {missing} was not provided.")
-        if not self.early_stopping:
-            raise ValueError(
-                "X_val and y_val are passed to fit while at the same time "
-                "early_stopping is False. When passing X_val and y_val to fit, "
-                "early_stopping should be set to True."
-            )
-        X_val, y_val = self._validate(X_val, y_val, reset=False)
-        target = self._encode(y_val, fresh=False, incremental=True)
-        if weight_val is not None:
-            weight_val = check_sample_weight(weight_val, X_val, ensure_non_negative=True)
-        rows, valid_rows = (
-            np.tile(np.arange(X.shape[0]), (self.n_members, 1))
-            for X in (arrays[0], X_val)
-        )
-        given = (X_val, y_val, target, weight_val)
-        return Fold(arrays, rows, given, valid_rows)
-
-    def _validation_score(self, fold):
-        """Build the function of a net that scores its members on the fold."""
-        if self.scoring == "loss":
-            return lambda net: -net.epoch_values_["valid_loss"]
-        if self.scoring is not None:
-            return self._scorer_score(get_scorer(self.scoring), fold)
-        link = INVERSE_LINKS[self.out_activation_]
-        targets = [(target, weight) for _, _, target, weight in fold.parts()]
-
-        def score(net):
-            outputs = link(net.outputs_).numpy(force=True)
-            outputs = outputs.reshape(len(targets), -1, self.n_outputs_)
-            return [
-                self._score(target, out, weight)
-                for (target, weight), out in zip(targets, outputs, strict=True)
-            ]
-
-        return score
-
-    def _scorer_score(self, scorer, fold):
-        parts = list(fold.parts())
-        candidate = self._copy()
-        vars(candidate).pop("feature_names_in_", None)  # the fold's rows have no names
-
-        def score(net):
-            scores = []
-            for i, (X, y, _, weight) in enumerate(parts):
-                candidate.net_ = net.member(i)
-                weights = {} if weight is None else {"sample_weight": weight}
-                scores.append(scorer(candidate, X, y, **weights))
-            return scores
-
-        return score
+    def _validation_rows(self, validation):
+        """Check the validation data that fit was given."""
+        check_validation(validation, early_stopping=self.early_stopping)
+        X, y = self._validate(validation.X, validation.y, reset=False)
+        target = self._encode(y, fresh=False, incremental=True)
+        weight = validation.weight
+        if weight is not None:
+            weight = check_sample_weight(weight, X, ensure_non_negative=True)
+        return Rows(X, y, target, weight)
 
     # ---- what a fit leaves ---------------------------------------------------------
 
@@ -624,7 +532,7 @@ class BaseMLP(BaseEstimator, ABC):
         if net is not None:
             del state["coefs_"], state["intercepts_"]
             with_training = self.warm_start or self._streams
-            state["_net_state"] = net.state(with_training=with_training)
+            state["_net_state"] = net_state(net, with_training=with_training)
         return state
 
     def __setstate__(self, state):

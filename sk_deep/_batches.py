@@ -9,6 +9,7 @@ import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
 Batch = tuple[Tensor, Tensor | None, Tensor | None]
 
@@ -48,7 +49,7 @@ def as_tensor(array: NDArray, dtype: torch.dtype, device: str) -> Tensor:
     return torch.from_numpy(array).to(device, dtype)
 
 
-class Data:
+class Data(Dataset):
     """Rows of inputs, targets and weights that batches are taken from.
 
     Parameters

@@ -351,7 +351,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.out_activation_ = "softmax" if is_multiclass else "logistic"
         self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
         if self._target_type == "multilabel-indicator":
-            return np.asarray(y.toarray() if scipy.sparse.issparse(y) else y, dtype=float)
+            return np.asarray(
+                y.toarray() if scipy.sparse.issparse(y) else y, dtype=float
+            )
         indices = np.searchsorted(self.classes_, y)
         # a constant target has one class, at index 0, and is no positive class
         return indices if is_multiclass else indices.astype(float)[:, np.newaxis]
@@ -463,7 +465,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         decisions = self._decide(self._outputs(X))
         if self._target_type == "multilabel-indicator":
-            return scipy.sparse.csr_matrix(decisions) if self._sparse_target else decisions
+            return (
+                scipy.sparse.csr_matrix(decisions) if self._sparse_target else decisions
+            )
         return self.classes_[np.minimum(decisions, len(self.classes_) - 1)]
 
     def predict_proba(self, X):

@@ -1,8 +1,6 @@
 """The skorch net inside the estimators, and its only builder."""
 
-import contextlib
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sk_deep._batches import Batch, Batches, Data
-from sk_deep.exceptions import divergence
+from sk_deep._threads import threads_for
 from sk_deep.losses import INVERSE_LINKS, Criterion
 from sk_deep.network import MLP
 from sk_deep.schedules import SCHEDULES, Progress, Schedule
-from sk_deep.solvers import SOLVERS, Solver, minimize_lbfgs
+from sk_deep.solvers import SOLVERS, Solver
 
-_ONE_THREAD_WORK = 10**7  # multiply-adds of a step up to which one thread is best
 _CHUNK_ELEMENTS = 2**22  # values of the widest layer that prediction holds at a time
 _ROW_GROUP = 8
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -107,8 +104,11 @@ class Net(NeuralNet):
         """List the tensors to optimise, in one group or in a group per member."""
         module, elementwise = self.module_, self.solver.elementwise
         if not module.members:
-            return [[_leaf(module.flat, module.flat_grad)] if elementwise
-                    else list(module.parameters())]
+            return [
+                [_leaf(module.flat, module.flat_grad)]
+                if elementwise
+                else list(module.parameters())
+            ]
         if not elementwise:
             return [
                 [_leaf(p.data[i], p.grad[i]) for p in module.parameters()]
@@ -171,10 +171,10 @@ class Net(NeuralNet):
         self : Net
             Its members hold the weights that were kept.
         """
-        self._start()
+        self.start()
         self.notify("on_train_begin", X=X, y=y)
         work = self.module_.flat.shape[-1] * self.batch_size * len(self.running_)
-        with _few_threads(work):
+        with threads_for(work):
             try:
                 self.fit_loop(X, y, epochs=epochs)
             finally:
@@ -182,7 +182,8 @@ class Net(NeuralNet):
         self.notify("on_train_end", X=X, y=y)
         return self
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Make ready to train: every member runs, and its weights are kept."""
         module = self.module_
         self.running_ = np.ones(module.architecture["n_members"], dtype=bool)
         self.epoch_values_: dict[str, NDArray] = {}
@@ -236,9 +237,10 @@ class Net(NeuralNet):
         for i, batch in enumerate(iterator):
             if training and self.schedule.per_batch:
                 self._set_rates(i / len(iterator), (i + 1) / len(iterator))
-            self._notify_batch("on_batch_begin", batch=batch, training=training)
+            hooked = {"batch": batch[:2], "training": training}
+            self._notify_batch("on_batch_begin", **hooked)
             step = step_fn(batch)
-            self._notify_batch("on_batch_end", batch=batch, training=training, **step)
+            self._notify_batch("on_batch_end", **hooked, **step)
             total = total + step["loss"] * step["size"]
             size = size + step["size"]
             if not training:
@@ -312,7 +314,10 @@ class Net(NeuralNet):
         if self.hooked_:
             named = module.named_parameters()
             self._notify_batch(
-                "on_grad_computed", named_parameters=named, batch=batch, training=True
+                "on_grad_computed",
+                named_parameters=named,
+                batch=batch[:2],
+                training=True,
             )
         return {"loss": loss, "y_pred": raw.detach(), "size": losses.shape[-1]}
 
@@ -397,68 +402,9 @@ class Net(NeuralNet):
     def _tensors(self) -> list[Tensor]:
         return [self.module_.flat, self.module_.flat_buffers]
 
-    # ---- the whole data at once ----------------------------------------------------
-
-    def minimize(self, data: Data, *, max_fun: int, tol: float, verbose: bool, **options):
-        """Train by L-BFGS on the whole data, one member after the other.
-
-        Parameters
-        ----------
-        data : Data
-            Training data.
-        max_fun, tol, verbose, **options
-            See `minimize_lbfgs`.
-
-        Returns
-        -------
-        losses : list of float
-            Each member's final loss.
-        n_iter : int
-            Iterations of the longest search.
-        """
-        self._start()
-        self.notify("on_train_begin", X=data, y=None)
-        batch = data.take(slice(None))
-        results = []
-        with _few_threads(self.module_.flat.shape[-1] * len(data)):
-            for i in range(len(self.running_)):
-                member = self.module_.member(i)
-                results.append(
-                    self._minimize_member(
-                        member, batch, max_fun=max_fun, tol=tol, verbose=verbose, **options
-                    )
-                )
-                self.module_.set_member(i, member)
-        self.module_.eval()
-        self.notify("on_train_end", X=data, y=None)
-        losses, n_iters = zip(*results, strict=True)
-        return list(losses), max(n_iters)
-
-    def _minimize_member(self, module: MLP, batch: Batch, **options) -> tuple[float, int]:
-        def objective(parameters: NDArray) -> tuple[float, NDArray]:
-            module.flat.copy_(torch.from_numpy(parameters))
-            step = self.gradient(module, batch)
-            self.epoch_values_["train_loss"] = step["loss"].item()
-            return (
-                self.epoch_values_["train_loss"],
-                module.flat_grad.numpy(force=True).astype(float),
-            )
-
-        def end_iteration() -> None:
-            self.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
-            self.history.record("train_loss", self.epoch_values_["train_loss"])
-            self.notify("on_epoch_end", dataset_train=None, dataset_valid=None)
-
-        module.train()
-        parameters, loss, n_iter = minimize_lbfgs(
-            objective,
-            module.flat.numpy(force=True).astype(float),
-            max_iter=self.max_epochs,
-            callback=end_iteration,
-            **options,
-        )
-        module.flat.copy_(torch.from_numpy(parameters))
-        return loss, n_iter
+    def evaluation_step(self, batch, training=False):
+        """Compute the raw outputs of a batch, for skorch's own prediction."""
+        return super().evaluation_step(batch[:2], training=training)
 
     # ---- prediction ----------------------------------------------------------------
 
@@ -491,99 +437,6 @@ class Net(NeuralNet):
                 raw = link(raw.to(dtype))
                 outputs[rows] = raw.mean(dim=0) if self.module_.members else raw
         return outputs.numpy()
-
-    # ---- state ---------------------------------------------------------------------
-
-    def description(self) -> dict[str, Any]:
-        """Describe the network in plain containers: what a further fit must share."""
-        return {
-            **self.module_.architecture,
-            "loss": self.criterion_.loss,
-            "out_activation": self.criterion_.out_activation,
-        }
-
-    def state(self, *, with_training: bool) -> dict[str, Any]:
-        """Describe the net in plain containers and numpy arrays.
-
-        Parameters
-        ----------
-        with_training : bool
-            Whether to add what further training goes on from.
-
-        Returns
-        -------
-        state : dict
-            For `net_from_state`.
-        """
-        return {
-            "description": self.description(),
-            "flat": _to_numpy(self.module_.flat),
-            "flat_buffers": _to_numpy(self.module_.flat_buffers),
-            "training": self.training_state() if with_training else None,
-        }
-
-    def training_state(self) -> dict[str, Any] | None:
-        """Describe what further training goes on from; None if there is nothing."""
-        if not self.n_epochs_:
-            return self.loaded_training_
-        generator = self.module_.generator if self.module_.dropout_layers() else None
-        return {
-            "solver": type(self.optimizer_).__name__,
-            "optimizer": _map_state(self.optimizer_.state_dict(), _to_numpy),
-            "reductions": self.reductions_.copy(),
-            "n_epochs": self.n_epochs_,
-            "generator": None if generator is None else _to_numpy(generator.get_state()),
-        }
-
-    def load_weights(self, flat, flat_buffers) -> None:
-        """Copy weights and running moments into the network, for prediction."""
-        self.module_.flat.copy_(torch.as_tensor(np.array(flat)))
-        self.module_.flat_buffers.copy_(torch.as_tensor(np.array(flat_buffers)))
-        self.module_.eval()
-
-    def go_on_from(self, old: "Net", *, with_optimizer: bool) -> bool:
-        """Go on with the weights of a net of the same description, and its masks.
-
-        Parameters
-        ----------
-        old : Net
-            The other net.
-        with_optimizer : bool
-            Whether to go on with its optimizer too, if that is of the same class.
-
-        Returns
-        -------
-        has_generator : bool
-            Whether the old net had a generator of masks to go on with.
-        """
-        state = old.state(with_training=True)
-        self.load_weights(state["flat"], state["flat_buffers"])
-        training = state["training"]
-        if training is None:
-            return False
-        is_alike = (
-            training["solver"] == type(self.optimizer_).__name__
-            and len(training["reductions"]) == len(self.reductions_)
-        )
-        if with_optimizer and is_alike:
-            self._load_optimizer(training)
-        if training["generator"] is not None:
-            self.module_.generator.set_state(torch.tensor(training["generator"]))
-        return training["generator"] is not None
-
-    def _load_optimizer(self, training: Mapping[str, Any]) -> None:
-        self.optimizer_.load_state_dict(_map_state(training["optimizer"], _to_tensor))
-        for group in self.optimizer_.param_groups:
-            group.update(self.optimizer_.defaults)  # parameters set since then act
-        self.reductions_ = training["reductions"].copy()
-        self.n_epochs_ = training["n_epochs"]
-
-    def member(self, i: int) -> "Net":
-        """Copy the i-th member into a net of its own, for prediction."""
-        single = self.module_.member(i)
-        net = _prediction_net({**self.description(), "n_members": 1}, self.device)
-        net.load_weights(_to_numpy(single.flat), _to_numpy(single.flat_buffers))
-        return net
 
 
 def make_net(
@@ -641,26 +494,12 @@ def make_net(
         verbose=0,
         device=device,
         **{f"module__{name}": value for name, value in architecture.items()},
-        **{f"optimizer__{name}": value for name, value in (solver_params or {}).items()},
+        **{
+            f"optimizer__{name}": value for name, value in (solver_params or {}).items()
+        },
         **kwargs,
     )
     return net.initialize()
-
-
-def net_from_state(state: Mapping[str, Any], *, device: str) -> Net:
-    """Build a net for prediction from `Net.state`."""
-    net = _prediction_net(state["description"], device)
-    net.load_weights(state["flat"], state["flat_buffers"])
-    net.loaded_training_ = state["training"]
-    return net
-
-
-def _prediction_net(description: Mapping[str, Any], device: str) -> Net:
-    architecture = dict(description)
-    loss, out_activation = (architecture.pop(k) for k in ("loss", "out_activation"))
-    return make_net(
-        architecture, loss=loss, out_activation=out_activation, device=device
-    )
 
 
 def _leaf(view: Tensor, gradient: Tensor) -> Tensor:
@@ -682,48 +521,3 @@ def _shares(losses: Tensor, weight: Tensor | None) -> tuple[Tensor, Any]:
     total = weight.sum(dim=-1, keepdim=True)
     total = total.where(total > 0, torch.inf)  # rows that weigh nothing do nothing
     return weight / total, total.squeeze(-1)
-
-
-def _map_state(value, convert):
-    """Apply a function to the arrays of a nested state."""
-    if isinstance(value, dict):
-        return {key: _map_state(item, convert) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_map_state(item, convert) for item in value)
-    return convert(value)
-
-
-def _to_numpy(value):
-    return value.cpu().numpy().copy() if isinstance(value, Tensor) else value
-
-
-def _to_tensor(value):
-    return torch.tensor(value) if isinstance(value, np.ndarray) else value
-
-
-class _ThreadCount:
-    """Counts the fits that ask for one thread; the last one out restores the number."""
-
-    lock = threading.Lock()
-    n_fits = 0
-    before = 1
-
-
-@contextlib.contextmanager
-def _few_threads(work: int) -> Iterator[None]:
-    """Run small steps on one thread: more only spin at barriers."""
-    if work > _ONE_THREAD_WORK:
-        yield
-        return
-    count = _ThreadCount
-    with count.lock:
-        if count.n_fits == 0:
-            count.before = torch.get_num_threads()
-        count.n_fits += 1
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        with count.lock:
-            count.n_fits -= 1
-            torch.set_num_threads(count.before)

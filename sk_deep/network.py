@@ -299,7 +299,9 @@ class MLP(nn.Module):
         self.flat_buffers = _pack(buffers, self.members, dtype, device)
         views = _views(self.flat, [*weights, *others], n)
         grads = _views(self.flat_grad, [*weights, *others], n)
-        for parameter, view, grad in zip([*weights, *others], views, grads, strict=True):
+        for parameter, view, grad in zip(
+            [*weights, *others], views, grads, strict=True
+        ):
             parameter.data = view
             parameter.grad = grad
         for buffer, view in zip(
@@ -411,9 +413,9 @@ def _draw_pieces(initializer, n_in: int, n_out: int, factor: float, pieces: int)
     """Draw each linear piece of a unit on its own and set them side by side."""
 
     def draw(random_state: RandomState) -> tuple[NDArray, NDArray]:
-        drawn = [
-            initializer(random_state, n_in, n_out, factor) for _ in range(pieces)
-        ]
-        return tuple(np.concatenate(parts, axis=-1) for parts in zip(*drawn, strict=True))
+        drawn = [initializer(random_state, n_in, n_out, factor) for _ in range(pieces)]
+        return tuple(
+            np.concatenate(parts, axis=-1) for parts in zip(*drawn, strict=True)
+        )
 
     return draw

@@ -145,7 +145,9 @@ def get_schedule(
         Whose `factor` is a function of `Progress` alone.
     """
     if callable(learning_rate):
-        row = Schedule(lambda progress: learning_rate(progress.fraction), per_batch=True)
+        row = Schedule(
+            lambda progress: learning_rate(progress.fraction), per_batch=True
+        )
     else:
         row = SCHEDULES[learning_rate]
 

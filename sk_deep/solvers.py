@@ -185,7 +185,9 @@ class Solver:
         if self.optimizer is None:
             return _LBFGS_OPTIONS
         signature = inspect.signature(self.optimizer.__init__)
-        return set(signature.parameters) - _SET_ELSEWHERE - set(self.arguments(estimator))
+        return (
+            set(signature.parameters) - _SET_ELSEWHERE - set(self.arguments(estimator))
+        )
 
 
 def _momentum(estimator) -> Mapping[str, Any]:

@@ -1,0 +1,73 @@
+"""Training by L-BFGS, on the whole data at once."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sk_deep._batches import Batch, Data
+from sk_deep._net import Net
+from sk_deep._threads import threads_for
+from sk_deep.network import MLP
+from sk_deep.solvers import minimize_lbfgs
+
+
+def train_full_batch(
+    net: Net, data: Data, *, max_fun: int, tol: float, verbose: bool
+) -> tuple[float, int]:
+    """Train a net on the whole data, one member after the other.
+
+    Parameters
+    ----------
+    net : Net
+        With initial weights; its callbacks are told of the iterations as epochs.
+    data : Data
+        Training data.
+    max_fun, tol, verbose
+        See `minimize_lbfgs`.
+
+    Returns
+    -------
+    loss : float
+        The final loss, the mean over the members.
+    n_iter : int
+        Iterations of the longest search.
+    """
+    options = {"max_fun": max_fun, "tol": tol, "verbose": verbose}
+    options.update(net.get_params_for("optimizer"))
+    batch = data.take(slice(None))
+    net.start()
+    net.notify("on_train_begin", X=data, y=None)
+    found = []
+    with threads_for(net.module_.flat.shape[-1] * len(data)):
+        for i in range(len(net.running_)):
+            member = net.module_.member(i)
+            found.append(_minimize(net, member, batch, **options))
+            net.module_.set_member(i, member)
+    net.module_.eval()
+    net.notify("on_train_end", X=data, y=None)
+    losses, n_iters = zip(*found, strict=True)
+    return float(np.mean(losses)), max(n_iters)
+
+
+def _minimize(net: Net, module: MLP, batch: Batch, **options) -> tuple[float, int]:
+    """Train one network in place; return its loss and the iterations."""
+    last_loss = np.nan
+
+    def objective(parameters: NDArray) -> tuple[float, NDArray]:
+        nonlocal last_loss
+        module.flat.copy_(torch.from_numpy(parameters))
+        last_loss = net.gradient(module, batch)["loss"].item()
+        return last_loss, module.flat_grad.numpy(force=True).astype(float)
+
+    def end_iteration() -> None:
+        net.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
+        net.history.record("train_loss", last_loss)
+        net.notify("on_epoch_end", dataset_train=None, dataset_valid=None)
+
+    module.train()
+    start = module.flat.numpy(force=True).astype(float)
+    best, loss, n_iter = minimize_lbfgs(
+        objective, start, max_iter=net.max_epochs, callback=end_iteration, **options
+    )
+    module.flat.copy_(torch.from_numpy(best))
+    return loss, n_iter

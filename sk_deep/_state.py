@@ -1,0 +1,146 @@
+"""The state of a net in plain containers and numpy arrays, and nets from it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sk_deep._net import Net, make_net
+
+
+def describe(net: Net) -> dict[str, Any]:
+    """Describe what a net must share with one that goes on from it."""
+    return {
+        **net.module_.architecture,
+        "loss": net.criterion_.loss,
+        "out_activation": net.criterion_.out_activation,
+    }
+
+
+def net_state(net: Net, *, with_training: bool) -> dict[str, Any]:
+    """Describe a net whole.
+
+    Parameters
+    ----------
+    net : Net
+        A trained net.
+    with_training : bool
+        Whether to add what further training goes on from: the moments of the optimizer
+        and the generator of masks.
+
+    Returns
+    -------
+    state : dict
+        For `net_from_state`.
+    """
+    return {
+        "description": describe(net),
+        "flat": _to_numpy(net.module_.flat),
+        "flat_buffers": _to_numpy(net.module_.flat_buffers),
+        "training": _training_state(net) if with_training else None,
+    }
+
+
+def net_from_state(state: Mapping[str, Any], *, device: str) -> Net:
+    """Build a net for prediction from a state, on a device."""
+    architecture = dict(state["description"])
+    loss, out_activation = (architecture.pop(k) for k in ("loss", "out_activation"))
+    net = make_net(
+        architecture, loss=loss, out_activation=out_activation, device=device
+    )
+    _load_weights(net, state)
+    net.loaded_training_ = state["training"]
+    return net
+
+
+def go_on_from(net: Net, old: Net, *, with_optimizer: bool) -> bool:
+    """Give a new net the weights and the generator of an old one of its description.
+
+    Parameters
+    ----------
+    net, old : Net
+        The nets.
+    with_optimizer : bool
+        Whether to go on with the old optimizer too, if it is of the same class.
+
+    Returns
+    -------
+    has_generator : bool
+        Whether the old net had a generator to go on with.
+    """
+    state = net_state(old, with_training=True)
+    _load_weights(net, state)
+    training = state["training"]
+    if training is None:
+        return False
+    if with_optimizer and _fits(training, net):
+        _load_optimizer(net, training)
+    if training["generator"] is not None:
+        net.module_.generator.set_state(_to_tensor(training["generator"]))
+    return training["generator"] is not None
+
+
+def member_net(net: Net, i: int) -> Net:
+    """Copy the i-th member into a net of its own, for prediction."""
+    member = net.module_.member(i)
+    state = {
+        "description": {**describe(net), "n_members": 1},
+        "flat": _to_numpy(member.flat),
+        "flat_buffers": _to_numpy(member.flat_buffers),
+        "training": None,
+    }
+    return net_from_state(state, device=net.device)
+
+
+def _training_state(net: Net) -> dict[str, Any] | None:
+    """Describe what further training goes on from; None if there is nothing."""
+    if not net.n_epochs_:
+        return net.loaded_training_
+    has_masks = bool(net.module_.dropout_layers())
+    generator = net.module_.generator.get_state() if has_masks else None
+    return {
+        "solver": type(net.optimizer_).__name__,
+        "optimizer": _map(net.optimizer_.state_dict(), _to_numpy),
+        "reductions": net.reductions_.copy(),
+        "n_epochs": net.n_epochs_,
+        "generator": _to_numpy(generator),
+    }
+
+
+def _fits(training: Mapping[str, Any], net: Net) -> bool:
+    is_same_solver = training["solver"] == type(net.optimizer_).__name__
+    return is_same_solver and len(training["reductions"]) == len(net.reductions_)
+
+
+def _load_optimizer(net: Net, training: Mapping[str, Any]) -> None:
+    net.optimizer_.load_state_dict(_map(training["optimizer"], _to_tensor))
+    # NOTE[DIFF] parameters set since then act; scikit-learn keeps the former ones
+    for group in net.optimizer_.param_groups:
+        group.update(net.optimizer_.defaults)
+    net.reductions_ = training["reductions"].copy()
+    net.n_epochs_ = training["n_epochs"]
+
+
+def _load_weights(net: Net, state: Mapping[str, Any]) -> None:
+    net.module_.flat.copy_(_to_tensor(state["flat"]))
+    net.module_.flat_buffers.copy_(_to_tensor(state["flat_buffers"]))
+    net.module_.eval()
+
+
+def _map(value, convert):
+    """Apply a function to the leaves of a nested state."""
+    if isinstance(value, dict):
+        return {key: _map(item, convert) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_map(item, convert) for item in value)
+    return convert(value)
+
+
+def _to_numpy(value):
+    return value.cpu().numpy().copy() if isinstance(value, Tensor) else value
+
+
+def _to_tensor(value):
+    return torch.tensor(value) if isinstance(value, np.ndarray) else value

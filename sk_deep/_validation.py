@@ -1,0 +1,188 @@
+"""What early stopping watches: which rows, and how they are scored."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import train_test_split
+
+from sk_deep._batches import Data
+from sk_deep._net import Net
+from sk_deep._state import member_net
+from sk_deep.losses import INVERSE_LINKS
+
+
+class Validation(NamedTuple):
+    """Validation data as `fit` was given it."""
+
+    X: Any = None
+    y: Any = None
+    weight: Any = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is any."""
+        return any(part is not None for part in self)
+
+
+class Rows(NamedTuple):
+    """Checked arrays of as many rows: inputs, targets, encoded targets, weights."""
+
+    X: Any
+    y: NDArray
+    target: NDArray
+    weight: NDArray | None
+
+
+class Fold(NamedTuple):
+    """Which rows train and which validate.
+
+    The positions are of shape (n_members, n_rows); None is all rows.
+    """
+
+    train: Rows
+    train_positions: NDArray | None = None
+    valid: Rows | None = None
+    valid_positions: NDArray | None = None
+
+    def data(self, net: Net) -> tuple[Data, Data | None]:
+        """Make the data that a net trains on and validates on."""
+        train = _data(net, self.train, self.train_positions)
+        if self.valid is None:
+            return train, None
+        return train, _data(net, self.valid, self.valid_positions)
+
+    def parts(self, n_members: int) -> Iterator[Rows]:
+        """Yield the rows that each member validates on."""
+        positions = self.valid_positions
+        for i in range(n_members):
+            rows = slice(None) if positions is None else positions[i]
+            yield Rows(*(None if part is None else part[rows] for part in self.valid))
+
+
+def _data(net: Net, rows: Rows, positions: NDArray | None) -> Data:
+    n_members = net.module_.architecture["n_members"]
+    if n_members > 1 and positions is None:
+        positions = np.tile(np.arange(rows.X.shape[0]), (n_members, 1))
+    return net.data(rows.X, rows.target, rows.weight, rows=positions)
+
+
+def check_validation(validation: Validation, *, early_stopping: bool) -> None:
+    """Check that X_val comes with y_val, and with early stopping."""
+    if validation.X is None or validation.y is None:
+        parts = {"X_val": validation.X, "y_val": validation.y}
+        missing = next(name for name, part in parts.items() if part is None)
+        raise ValueError(
+            f"X_val, y_val and sample_weight_val go together, but {missing} was not "
+            "provided."
+        )
+    if not early_stopping:
+        raise ValueError(
+            "X_val and y_val are passed to fit while at the same time "
+            "early_stopping is False. When passing X_val and y_val to fit, "
+            "early_stopping should be set to True."
+        )
+
+
+def split_rows(
+    estimator, rows: Rows, random_state: RandomState
+) -> tuple[NDArray, NDArray]:
+    """Split the positions of the rows into training and validation.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `validation_fraction`.
+    rows : Rows
+        All rows.
+    random_state : RandomState
+        Source of the split.
+
+    Returns
+    -------
+    train, valid : ndarray of int
+        Positions, as scikit-learn's MLP draws them.
+    """
+    # as scikit-learn: stratified where there is one output, a binary target
+    is_stratified = is_classifier(estimator) and estimator.n_outputs_ == 1
+    try:
+        train, valid = train_test_split(
+            np.arange(rows.X.shape[0]),
+            random_state=random_state,
+            test_size=estimator.validation_fraction,
+            stratify=rows.target.astype(bool) if is_stratified else None,
+        )
+    except ValueError as error:
+        if "least populated" not in str(error):
+            raise
+        raise _rare_class_error(error, rows.y) from error
+    if len(valid) < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' "
+            "or the size of your dataset."
+        )
+    return train, valid
+
+
+def _rare_class_error(error: ValueError, y: NDArray) -> ValueError:
+    labels, counts = np.unique(y, return_counts=True)
+    return ValueError(
+        f"{error} In the labels of y: {labels[counts < 2].tolist()}. Add samples of "
+        "them or set early_stopping=False."
+    )
+
+
+def validation_score(estimator, fold: Fold) -> Callable[[Net], list[float] | NDArray]:
+    """Build the function of a net that scores its members on the validation rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `scoring`, and what decodes the outputs.
+    fold : Fold
+        With validation rows.
+
+    Returns
+    -------
+    score : callable
+        Gives a score per member.
+    """
+    parts = list(fold.parts(estimator.n_members))
+    if estimator.scoring == "loss":
+        return lambda net: -net.epoch_values_["valid_loss"]
+    if estimator.scoring is None:
+        return _default_score(estimator, parts)
+    return _scorer_score(estimator, parts, get_scorer(estimator.scoring))
+
+
+def _default_score(estimator, parts: list[Rows]):
+    link = INVERSE_LINKS[estimator.out_activation_]
+
+    def score(net: Net) -> list[float]:
+        outputs = link(net.outputs_).numpy(force=True)
+        outputs = outputs.reshape(len(parts), -1, outputs.shape[-1])
+        return [
+            estimator._score(part.target, members_outputs, part.weight)
+            for part, members_outputs in zip(parts, outputs, strict=True)
+        ]
+
+    return score
+
+
+def _scorer_score(estimator, parts: list[Rows], scorer: Callable):
+    candidate = estimator._copy()
+    vars(candidate).pop("feature_names_in_", None)  # the checked rows have no names
+
+    def score(net: Net) -> list[float]:
+        scores = []
+        for i, part in enumerate(parts):
+            candidate.net_ = member_net(net, i)
+            weight = {} if part.weight is None else {"sample_weight": part.weight}
+            scores.append(scorer(candidate, part.X, part.y, **weight))
+        return scores
+
+    return score
