@@ -426,7 +426,7 @@ class BaseMLP(BaseEstimator, ABC):
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
                 "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=7,  # the line that calls fit
             )
 
     def _clip_batch_size(self, n_samples):
@@ -434,7 +434,7 @@ class BaseMLP(BaseEstimator, ABC):
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than "
                 "sample size. It is going to be clipped",
-                stacklevel=6,
+                stacklevel=8,  # the line that calls fit
             )
         size = min(_options.batch_size(self, n_samples), n_samples)
         if self.normalization == "batch" and size < 2:

@@ -1,0 +1,38 @@
+# Each command does all of its own set-up: python3 and make are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: help demo test check bench clean
+
+help:
+	@echo "make demo   install, and run examples/plot_01_hello_digits.py (DEMO_ARGS=...)"
+	@echo "make test   install, and run the tests"
+	@echo "make check  the style checks, the types and the tests"
+	@echo "make bench  time a training step beside scikit-learn and skorch"
+	@echo "make clean  remove what these commands made"
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	MPLBACKEND=Agg $(BIN)/python examples/plot_01_hello_digits.py $(DEMO_ARGS)
+
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
+
+check: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(MAKE) test
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/bench_step.py
+
+clean:
+	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
