@@ -8,7 +8,12 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from torch import _foreach_copy_ as foreach_copy
 from torch import _fused_adam_ as fused_adam
+from torch.autograd import Variable
+
+# torch.autograd.grad without its checks, which cost as much as a small backward pass
+run_backward = Variable._execution_engine.run_backward
 
 __all__ = [
     "Interval",
@@ -18,6 +23,8 @@ __all__ = [
     "check_partial_fit_first_call",
     "check_sample_weight",
     "fit_context",
+    "foreach_copy",
     "fused_adam",
     "lbfgs_print_option",
+    "run_backward",
 ]

@@ -301,11 +301,10 @@ class Net(NeuralNet):
             "loss", () or (n_members,); "y_pred", the raw outputs; "size", the rows.
         """
         X, y, weight = batch
-        module.flat_grad.zero_()
         raw = module(X)
         losses = self.criterion_(raw, y)
         shares, total = _shares(losses, weight)
-        losses.backward(shares)  # of the sum over members, which is each one's own
+        module.backward(losses, shares)  # members do not meet: each has its own
         loss = torch.linalg.vecdot(losses.detach(), shares)
         if self._n_averaged > 1:
             loss = loss / self._n_averaged

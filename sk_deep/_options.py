@@ -42,6 +42,7 @@ def architecture(estimator, n_features: int, n_outputs: int) -> dict[str, Any]:
     _check_activations(activations, estimator.n_members)
     _check_maxout(estimator, activations)
     _check_residual(estimator, units)
+    _check_has_hidden_layers(estimator, units)
     dropout = _per_layer(estimator.dropout, len(units), "dropout")
     if not all(0 <= p < 1 for p in dropout):
         raise ValueError(f"dropout must be in [0, 1), however: {estimator.dropout=}.")
@@ -72,6 +73,17 @@ def _per_layer(value, n_layers: int, name: str) -> list:
     return values
 
 
+def _check_has_hidden_layers(estimator, units: list[int]) -> None:
+    """Check what acts on hidden layers; scikit-learn leaves the activation inert."""
+    wanted = {"dropout": estimator.dropout, "normalization": estimator.normalization}
+    for name, value in wanted.items():
+        if not units and np.any(value):
+            raise ValueError(
+                f"{name} acts on hidden layers, however: {name}={value!r} with no "
+                "hidden layer."
+            )
+
+
 def _check_activations(activations: list, n_members: int) -> None:
     for activation in activations:
         is_class = inspect.isclass(activation) and issubclass(activation, nn.Module)
@@ -85,11 +97,23 @@ def _check_activations(activations: list, n_members: int) -> None:
                 f"activation must be one of {sorted(ACTIVATIONS)}, however: "
                 f"{activation!r}."
             )
-        if is_class and n_members > 1 and list(activation().parameters()):
-            raise ValueError(
-                "an activation class with parameters of its own needs n_members=1, "
-                f"however: activation={activation!r}, n_members={n_members}."
-            )
+        if is_class:
+            _check_activation_class(activation, n_members)
+
+
+def _check_activation_class(activation: type[nn.Module], n_members: int) -> None:
+    layer = activation()
+    rows = torch.zeros(2, 4)
+    if layer(rows).shape != rows.shape:
+        raise ValueError(
+            f"an activation class must keep the shape, however: {activation!r} turns "
+            f"{tuple(rows.shape)} into {tuple(layer(rows).shape)}."
+        )
+    if n_members > 1 and list(layer.parameters()):
+        raise ValueError(
+            "an activation class with parameters of its own needs n_members=1, "
+            f"however: activation={activation!r}, n_members={n_members}."
+        )
 
 
 def _check_maxout(estimator, activations: list) -> None:

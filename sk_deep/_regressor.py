@@ -357,7 +357,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _score(self, target, outputs, sample_weight):
         if not np.isfinite(outputs).all():
             return np.nan
-        return r2_score(target, outputs, sample_weight=sample_weight)
+        with np.errstate(over="ignore"):  # on the way to a divergence, which is told
+            return r2_score(target, outputs, sample_weight=sample_weight)
 
     @stochastic_only
     @fit_context(prefer_skip_nested_validation=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sk_deep._compat import foreach_copy, run_backward
 from sk_deep.activations import get_activation
 from sk_deep.dropouts import DROPOUTS
 from sk_deep.initializers import INITIALIZERS
@@ -204,6 +205,8 @@ class MLP(nn.Module):
         the same network again.
     flat, flat_grad : Tensor of shape (n_parameters,) or (n_members, n_parameters)
         All parameters and their gradients; weights first.
+    packed, grads : list of Tensor
+        The parameters in their order there, and the views of the gradients.
     weights, weights_grad : Tensor of shape (n_weights,) or (n_members, n_weights)
         The views of these on the weights, which a penalty acts on.
     flat_buffers : Tensor
@@ -297,17 +300,29 @@ class MLP(nn.Module):
         self.weights = self.flat.narrow(-1, 0, n_weights)
         self.weights_grad = self.flat_grad.narrow(-1, 0, n_weights)
         self.flat_buffers = _pack(buffers, self.members, dtype, device)
-        views = _views(self.flat, [*weights, *others], n)
-        grads = _views(self.flat_grad, [*weights, *others], n)
-        for parameter, view, grad in zip(
-            [*weights, *others], views, grads, strict=True
-        ):
+        self.packed = [*weights, *others]
+        self.grads = _views(self.flat_grad, self.packed, n)
+        views = _views(self.flat, self.packed, n)
+        for parameter, view, grad in zip(self.packed, views, self.grads, strict=True):
             parameter.data = view
             parameter.grad = grad
         for buffer, view in zip(
             buffers, _views(self.flat_buffers, buffers, n), strict=True
         ):
             buffer.data = view
+
+    def backward(self, losses: Tensor, shares: Tensor) -> None:
+        """Put the gradient of ``sum(shares * losses)`` into `flat_grad`.
+
+        Parameters
+        ----------
+        losses, shares : Tensor of shape (batch,) or (n_members, batch)
+            Losses of the rows, with their graph, and the factors on them.
+        """
+        found = run_backward(
+            (losses,), (shares,), False, False, tuple(self.packed), False, False
+        )
+        foreach_copy(self.grads, found)
 
     def linear_layers(self) -> list[Linear]:
         """Linear layers from the first to the output."""

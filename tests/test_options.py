@@ -1,0 +1,202 @@
+"""Every row of every table trains, clones, pickles, searches, stacks."""
+
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_deep import MLPClassifier, MLPRegressor
+from sk_deep.activations import ACTIVATIONS
+from sk_deep.initializers import INITIALIZERS
+from sk_deep.losses import LOSSES
+from sk_deep.network import NORMALIZATIONS
+from sk_deep.schedules import SCHEDULES
+from sk_deep.solvers import SOLVERS
+
+FAST = {"solver": "sgd", "learning_rate_init": 0.1, "max_iter": 30, "random_state": 0}
+CUSTOMARY = {"learning_rate_init": "auto", "batch_size": 20}
+ROWS = [
+    *({"activation": name} for name in ACTIVATIONS),
+    *({"weight_init": name} for name in INITIALIZERS),
+    *({"solver": name, **CUSTOMARY} for name in SOLVERS),
+    *({"learning_rate": name} for name in SCHEDULES if name != "invscaling"),
+    {"learning_rate": "invscaling", "power_t": 0.1},
+    {"learning_rate": "step", "schedule_params": {"gamma": 0.5, "every": 10}},
+    {"learning_rate": "cosine", "schedule_params": {"warmup": 0.2, "final": 0.1}},
+    *({"normalization": name} for name in NORMALIZATIONS),
+    {"activation": "maxout", "maxout_pieces": 4},
+    {"dropout": 0.3},
+    {"input_dropout": 0.1},
+    {"hidden_layer_sizes": (32, 32), "dropout": [0.1, 0.3]},
+    {"hidden_layer_sizes": (32, 32), "residual": True},
+    {"hidden_layer_sizes": (32, 16), "activation": ["maxout", "tanh"]},
+    {"hidden_layer_sizes": 32, "n_hidden_layers": 3},
+    {"activation": torch.nn.GELU},
+    {"solver": torch.optim.Adamax, **CUSTOMARY},
+    {"n_members": 3},
+    {"n_members": 3, "learning_rate": "adaptive", "normalization": "batch"},
+    {"early_stopping": True, "scoring": "loss"},
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("params", ROWS, ids=str)
+def test_row_trains(params, dtype, digits):
+    X, y = digits
+    model = MLPClassifier(
+        **{"hidden_layer_sizes": (32,), **FAST, **params}, dtype=dtype
+    )
+    model.fit(X, y)
+    assert model.coefs_[0].dtype == dtype
+    assert model.score(X, y) > 0.85
+
+
+@pytest.mark.parametrize("params", ROWS, ids=str)
+def test_row_clones_and_pickles(params, digits):
+    X, y = digits[0][:100], digits[1][:100]
+    model = MLPClassifier(**{**FAST, "max_iter": 2, **params}).fit(X, y)
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.predict_proba(X), model.predict_proba(X))
+    again = clone(copy).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("params", ROWS, ids=str)
+def test_row_stacks(params, digits):
+    X, y = digits[0][:200], digits[1][:200]
+    model = MLPClassifier(**{**FAST, "max_iter": 5, **params, "n_members": 3})
+    model.fit(X, y)
+    assert model.coefs_[0].shape[0] == 3
+    assert not np.array_equal(model.coefs_[0][0], model.coefs_[0][1])
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-6)
+
+
+def test_all_rows_in_searches(digits):
+    X, y = digits[0][:120], digits[1][:120]
+    model = MLPClassifier(**{**FAST, "max_iter": 2})
+    grid = [{name: [value] for name, value in params.items()} for params in ROWS]
+    search = GridSearchCV(model, grid, cv=2, n_jobs=2, error_score="raise").fit(X, y)
+    assert len(search.cv_results_["params"]) == len(ROWS)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_search_in_a_pipeline(digits):
+    X, y = digits
+    pipeline = Pipeline(
+        [
+            ("scale", StandardScaler()),
+            ("mlp", MLPClassifier(max_iter=10, random_state=0, early_stopping=True)),
+        ]
+    )
+    grid = {
+        "mlp__activation": ["relu", "maxout"],
+        "mlp__dropout": [0.0, 0.2],
+        "mlp__solver": ["sgd", "adam"],
+        "mlp__batch_size": [32, 100],
+    }
+    parallel = GridSearchCV(pipeline, grid, cv=2, n_jobs=2).fit(X, y)
+    serial = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    np.testing.assert_array_equal(
+        parallel.cv_results_["mean_test_score"], serial.cv_results_["mean_test_score"]
+    )
+    assert parallel.best_score_ > 0.8
+
+
+@pytest.mark.parametrize(
+    "loss", [n for n, r in LOSSES.items() if r.estimator != "classifier"]
+)
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_regression_losses(loss, n_members, diabetes):
+    X, y = diabetes
+    y = np.exp(y) if loss == "poisson" else y
+    model = MLPRegressor(
+        loss, n_members=n_members, **{**FAST, "learning_rate_init": 0.01}
+    )
+    assert model.fit(X, y).score(X, y) > 0.4
+    assert model.predict(X[:1]).shape == (1,)
+
+
+def test_a_negative_target_has_no_poisson_loss(diabetes):
+    with pytest.raises(ValueError, match=r"loss='poisson' needs y >= 0, however"):
+        MLPRegressor("poisson").fit(*diabetes)
+
+
+PAIRS = [
+    {"normalization": None},
+    {"normalization": "batch"},
+    {"normalization": "layer", "activation": "prelu"},
+    {"dropout": 0.2, "input_dropout": 0.1},
+    {"residual": True, "activation": "maxout", "maxout_pieces": 3},
+    {"n_members": 2},
+    {"solver": "adamw", "learning_rate": "adaptive"},
+    {"learning_rate": "one_cycle", "early_stopping": True},
+    {"early_stopping": True, "scoring": "f1_macro"},
+    {"solver": torch.optim.RMSprop, "learning_rate": "cosine"},
+    {"class_weight": "balanced", "dtype": "float64"},
+]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), list(itertools.combinations(PAIRS, 2)), ids=str
+)
+def test_pairs_of_options_train(first, second, digits):
+    X, y = digits[0][:150], digits[1][:150]
+    model = MLPClassifier((8, 8), max_iter=2, random_state=0, **{**first, **second})
+    assert np.isfinite(model.fit(X, y).predict_proba(X)).all()
+
+
+ILLEGAL = [
+    ({"hidden_layer_sizes": (3,), "n_hidden_layers": 2}, "n_hidden_layers=2"),
+    ({"maxout_pieces": 3}, "maxout_pieces=3"),
+    ({"residual": True}, "two consecutive hidden layers of equal width"),
+    ({"hidden_layer_sizes": (4, 5), "residual": True}, r"\[4, 5\] units"),
+    ({"dropout": [0.1, 0.2]}, r"dropout=\[0.1, 0.2\] with 1 hidden"),
+    ({"dropout": [1.0]}, r"dropout must be in \[0, 1\)"),
+    ({"hidden_layer_sizes": (), "dropout": 0.5}, "no hidden layer"),
+    ({"activation": ["relu", "tanh"]}, "one per hidden layer"),
+    ({"activation": ["nothing"]}, "activation must be one of"),
+    ({"activation": print}, "subclass of torch.nn.Module"),
+    ({"activation": torch.nn.PReLU, "n_members": 2}, "needs n_members=1"),
+    ({"activation": torch.nn.GLU}, "keep the shape"),
+    ({"solver": print}, "subclass of torch.optim.Optimizer"),
+    ({"solver_params": {"rho": 0.9}}, r"solver_params for 'adam' may hold"),
+    ({"solver_params": {"weight_decay": 0.9}}, r"solver_params for 'adam' may hold"),
+    ({"schedule_params": {"gamma": 0.9}}, "schedule_params for 'constant' may hold"),
+    ({"solver": "lbfgs", "dropout": 0.1}, "without noise"),
+    ({"solver": "lbfgs", "input_dropout": 0.1}, "without noise"),
+    ({"solver": "lbfgs", "learning_rate": "cosine"}, "no learning rate"),
+    ({"solver": "lbfgs", "schedule_params": {"warmup": 0.1}}, "may hold"),
+    ({"scoring": "accuracy"}, "early_stopping=False"),
+    ({"normalization": "batch", "batch_size": 1}, "at least 2 samples"),
+    ({"class_weight": {11: 2.0}}, "class_weight may hold the classes"),
+]
+
+
+@pytest.mark.parametrize(("params", "message"), ILLEGAL, ids=str)
+def test_what_does_not_go_together(params, message, digits):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(**params).fit(*digits)
+
+
+def test_a_device_that_is_not_there(digits):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(RuntimeError, match="device='cuda' was requested"):
+        MLPClassifier(device="cuda").fit(*digits)
+
+
+@pytest.mark.parametrize("name", ["invscaling", "adaptive"])
+def test_what_scikit_learn_leaves_inert(name, digits):
+    X, y = digits[0][:100], digits[1][:100]
+    params = {"max_iter": 3, "random_state": 0}
+    plain = MLPClassifier(**params).fit(X, y)
+    inert = MLPClassifier(**params, learning_rate=name).fit(X, y)
+    np.testing.assert_array_equal(plain.coefs_[0], inert.coefs_[0])
+    acting = MLPClassifier(**params, solver="nadam", learning_rate="invscaling")
+    assert acting.fit(X, y).learning_rate_curve_[2] < 1e-3
