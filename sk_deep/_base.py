@@ -41,7 +41,6 @@ from sk_deep.network import NORMALIZATIONS
 from sk_deep.schedules import SCHEDULES
 from sk_deep.solvers import SOLVERS
 
-
 # fitted attribute -> key of the net's history
 _CURVES = {
     "loss_curve_": "train_loss",
@@ -406,7 +405,7 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _fit_stochastic(self, net, fold, random_states, incremental):
         train, valid = fold.data(net)
-        net.batch_size = self._clip_batch_size(len(train))
+        net.batch_size = self._clip_batch_size(net.module_, len(train))
         net.random_states = random_states if self.shuffle else ()
         stopping = self._stopping(net)
         ours = [Verbose()] if self.verbose else []
@@ -429,7 +428,7 @@ class BaseMLP(BaseEstimator, ABC):
                 stacklevel=7,  # the line that calls fit
             )
 
-    def _clip_batch_size(self, n_samples):
+    def _clip_batch_size(self, module, n_samples):
         if self.batch_size != "auto" and self.batch_size > n_samples:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than "
@@ -437,10 +436,10 @@ class BaseMLP(BaseEstimator, ABC):
                 stacklevel=8,  # the line that calls fit
             )
         size = min(_options.batch_size(self, n_samples), n_samples)
-        if self.normalization == "batch" and size < 2:
+        if module.mixes_rows and size < 2:
             raise ValueError(
-                "normalization='batch' needs at least 2 samples in a batch, however: "
-                f"{size} sample."
+                f"normalization={self.normalization!r} needs at least 2 samples in a "
+                f"batch, however: {size} sample."
             )
         return size
 
@@ -559,7 +558,7 @@ class BaseMLP(BaseEstimator, ABC):
         return tags
 
 
-class stochastic_only:  # noqa: N801, a decorator
+class stochastic_only:
     """Hide a method where training by single epochs has no meaning.
 
     As `sklearn.utils.metaestimators.available_if`, but the error that says so is the
@@ -573,7 +572,7 @@ class stochastic_only:  # noqa: N801, a decorator
     def __get__(self, estimator, owner=None):
         if estimator is None:
             return self._function
-        if estimator.solver == "lbfgs":
+        if _options.is_full_batch(estimator):
             raise NotAvailableError(
                 "partial_fit is only available for stochastic"
                 f" optimizers. {estimator.solver} is not stochastic."

@@ -102,11 +102,15 @@ class Data(Dataset):
             return self._dense(X), y, weight
         index = torch.from_numpy(rows).to(self.device)
         X = self._take_inputs(rows, index)
-        return X, _take(self.y, index), _take(self.weight, index)
+        y, weight = (
+            None if part is None else _take_rows(part, index)
+            for part in (self.y, self.weight)
+        )
+        return X, y, weight
 
     def _take_inputs(self, rows: NDArray, index: Tensor) -> Tensor:
         if isinstance(self.X, Tensor):
-            return _take(self.X, index)
+            return _take_rows(self.X, index)
         return self._dense(self.X[rows.ravel()]).view(*rows.shape, -1)
 
     def _dense(self, X) -> Tensor:
@@ -115,9 +119,7 @@ class Data(Dataset):
         return as_tensor(X.toarray(), self.dtype, self.device)
 
 
-def _take(tensor: Tensor | None, index: Tensor) -> Tensor | None:
-    if tensor is None:
-        return None
+def _take_rows(tensor: Tensor, index: Tensor) -> Tensor:
     taken = tensor.index_select(0, index.flatten())
     return taken.view(*index.shape, *tensor.shape[1:])
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sk_deep._backprop import differentiator
 from sk_deep._batches import Batch, Data
 from sk_deep._net import Net
 from sk_deep._threads import threads_for
@@ -22,8 +23,12 @@ def train_full_batch(
         With initial weights; its callbacks are told of the iterations as epochs.
     data : Data
         Training data.
-    max_fun, tol, verbose
-        See `minimize_lbfgs`.
+    max_fun : int
+        Bound on the evaluations of the loss.
+    tol : float
+        Bound on the greatest component of the gradient at the end.
+    verbose : bool
+        Whether scipy prints its progress.
 
     Returns
     -------
@@ -52,11 +57,12 @@ def train_full_batch(
 def _minimize(net: Net, module: MLP, batch: Batch, **options) -> tuple[float, int]:
     """Train one network in place; return its loss and the iterations."""
     last_loss = np.nan
+    differentiate = differentiator(module, net.criterion_)
 
     def objective(parameters: NDArray) -> tuple[float, NDArray]:
         nonlocal last_loss
         module.flat.copy_(torch.from_numpy(parameters))
-        last_loss = net.gradient(module, batch)["loss"].item()
+        last_loss = net.gradient(differentiate, batch)["loss"].item()
         return last_loss, module.flat_grad.numpy(force=True).astype(float)
 
     def end_iteration() -> None:

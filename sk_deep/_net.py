@@ -12,6 +12,7 @@ from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 from torch.nn import functional as F
 
+from sk_deep._backprop import Autograd, Shares, differentiator
 from sk_deep._batches import Batch, Batches, Data
 from sk_deep._threads import threads_for
 from sk_deep.losses import INVERSE_LINKS, Criterion
@@ -135,7 +136,7 @@ class Net(NeuralNet):
             dataset,
             self.batch_size,
             random_states=self.random_states,
-            joins_last_row=self.module_.architecture["normalization"] == "batch",
+            joins_last_row=self.module_.mixes_rows,
         )
 
     def data(self, X, y=None, weight=None, *, rows=None) -> Data:
@@ -185,6 +186,7 @@ class Net(NeuralNet):
     def start(self) -> None:
         """Make ready to train: every member runs, and its weights are kept."""
         module = self.module_
+        self.differentiate_ = differentiator(module, self.criterion_)
         self.running_ = np.ones(module.architecture["n_members"], dtype=bool)
         self.epoch_values_: dict[str, NDArray] = {}
         self.n_finished_ = 0
@@ -232,8 +234,7 @@ class Net(NeuralNet):
         if training:
             self._set_rates(0.0, 1 / len(iterator))
             self.history.record("lr", float(self.rates_.mean()))
-        total = size = 0
-        outputs = []
+        losses, sizes, outputs = [], [], []
         for i, batch in enumerate(iterator):
             if training and self.schedule.per_batch:
                 self._set_rates(i / len(iterator), (i + 1) / len(iterator))
@@ -241,12 +242,12 @@ class Net(NeuralNet):
             self._notify_batch("on_batch_begin", **hooked)
             step = step_fn(batch)
             self._notify_batch("on_batch_end", **hooked, **step)
-            total = total + step["loss"] * step["size"]
-            size = size + step["size"]
+            losses.append(step["loss"])
+            sizes.append(step["size"])
             if not training:
                 outputs.append(step["y_pred"])
         self.outputs_ = torch.cat(outputs, dim=-2) if outputs else None
-        self.record(f"{prefix}_loss", np.asarray((total / size).tolist(), dtype=float))
+        self.record(f"{prefix}_loss", _mean(losses, sizes))
 
     def _notify_batch(self, hook: str, **kwargs) -> None:
         if hook in self.hooked_:
@@ -269,7 +270,7 @@ class Net(NeuralNet):
             The members' losses with their penalties, before the step; the rows.
         """
         if self.solver.elementwise:
-            step = self.gradient(self.module_, batch)
+            step = self.gradient(self.differentiate_, batch)
             if self.solver.decouples_decay:
                 self._decay()
             self.update_()
@@ -277,21 +278,21 @@ class Net(NeuralNet):
         steps: list[dict[str, Any]] = []
 
         def closure() -> Tensor:
-            steps.append(self.gradient(self.module_, batch))
+            steps.append(self.gradient(self.differentiate_, batch))
             return steps[-1]["loss"].sum()
 
         self.optimizer_.step(closure)
         return steps[0]
 
-    def gradient(self, module: MLP, batch: Batch) -> dict[str, Any]:
+    def gradient(self, differentiate: Autograd, batch: Batch) -> dict[str, Any]:
         """Compute the loss of a batch, and its gradient into the flat buffer.
 
         The loss is sum(w * l) / sum(w) + alpha / 2 |W|^2 / sum(w), as scikit-learn's.
 
         Parameters
         ----------
-        module : MLP
-            The network.
+        differentiate : Autograd
+            The way to the gradient of a network.
         batch : tuple
             Inputs, targets and weights.
 
@@ -301,24 +302,22 @@ class Net(NeuralNet):
             "loss", () or (n_members,); "y_pred", the raw outputs; "size", the rows.
         """
         X, y, weight = batch
-        raw = module(X)
-        losses = self.criterion_(raw, y)
-        shares, total = _shares(losses, weight)
-        module.backward(losses, shares)  # members do not meet: each has its own
-        loss = torch.linalg.vecdot(losses.detach(), shares)
+        shares, total = _shares(weight, X.shape[-2])
+        losses, raw = differentiate(X, y, shares)
+        loss = _weighted_sum(losses, shares)
         if self._n_averaged > 1:
             loss = loss / self._n_averaged
         if self.alpha and not self.solver.decouples_decay:
-            loss = self._penalise(module, loss, self.alpha / total)
+            loss = self._penalise(differentiate.module, loss, self.alpha / total)
         if self.hooked_:
-            named = module.named_parameters()
+            named = differentiate.module.named_parameters()
             self._notify_batch(
                 "on_grad_computed",
                 named_parameters=named,
                 batch=batch[:2],
                 training=True,
             )
-        return {"loss": loss, "y_pred": raw.detach(), "size": losses.shape[-1]}
+        return {"loss": loss, "y_pred": raw, "size": losses.shape[-1]}
 
     @property
     def _n_averaged(self) -> int:
@@ -362,9 +361,8 @@ class Net(NeuralNet):
         """Compute the loss of a batch, without the penalty."""
         X, y, weight = batch
         raw = self.module_(X)
-        losses = self.criterion_(raw, y)
-        shares, total = _shares(losses, weight)
-        loss = torch.linalg.vecdot(losses, shares) / self._n_averaged
+        shares, total = _shares(weight, X.shape[-2])
+        loss = _weighted_sum(self.criterion_(raw, y), shares) / self._n_averaged
         return {"loss": loss, "y_pred": raw, "size": total}
 
     def record(self, name: str, values: NDArray) -> None:
@@ -512,11 +510,27 @@ def _has_stopped(callback) -> bool:
     return isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
 
 
-def _shares(losses: Tensor, weight: Tensor | None) -> tuple[Tensor, Any]:
+def _mean(losses: list[Tensor], sizes: list) -> NDArray:
+    """Mean over the batches, (n_members,) or (); the one read of an epoch."""
+    values = torch.stack(losses, dim=-1).numpy(force=True)
+    weights = (
+        torch.stack(sizes, dim=-1).numpy(force=True)
+        if isinstance(sizes[0], Tensor)
+        else np.asarray(sizes)
+    )
+    return np.sum(values * weights.astype(float), axis=-1) / weights.sum(axis=-1)
+
+
+def _shares(weight: Tensor | None, n_rows: int) -> tuple[Shares, Any]:
     """Share of each row in the batch's loss, w / sum(w), and the sum."""
     if weight is None:
-        n_rows = losses.shape[-1]
-        return torch.full_like(losses, 1 / n_rows), n_rows
+        return 1 / n_rows, n_rows
     total = weight.sum(dim=-1, keepdim=True)
     total = total.where(total > 0, torch.inf)  # rows that weigh nothing do nothing
     return weight / total, total.squeeze(-1)
+
+
+def _weighted_sum(losses: Tensor, shares: Shares) -> Tensor:
+    if isinstance(shares, Tensor):
+        return torch.linalg.vecdot(losses, shares)
+    return losses.sum(dim=-1) * shares

@@ -7,6 +7,7 @@ the pair and leaves it inert.
 
 import inspect
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import nn
 
 from sk_deep.activations import ACTIVATIONS, get_activation
 from sk_deep.schedules import SCHEDULES, Schedule, get_schedule
-from sk_deep.solvers import Solver, get_solver
+from sk_deep.solvers import SOLVERS, Solver, get_solver
 
 _SMALL_STEP = 10**6  # weights x batch up to which float64 costs next to nothing
 
@@ -128,8 +129,7 @@ def _check_maxout(estimator, activations: list) -> None:
 
 
 def _check_residual(estimator, units: list[int]) -> None:
-    pairs = zip(units, units[1:], strict=False)
-    if estimator.residual and not any(a == b for a, b in pairs):
+    if estimator.residual and not any(a == b for a, b in pairwise(units)):
         raise ValueError(
             "residual=True needs two consecutive hidden layers of equal width, "
             f"however: the hidden layers have {units} units."
@@ -198,6 +198,12 @@ def solver(estimator) -> tuple[Solver, dict[str, Any]]:
     if row.optimizer is None:
         _check_full_batch(estimator)
     return row, {**row.arguments(estimator), **params}
+
+
+def is_full_batch(estimator) -> bool:
+    """Whether the solver takes the whole data at once; it need not be a legal one."""
+    row = SOLVERS.get(estimator.solver) if isinstance(estimator.solver, str) else None
+    return row is not None and row.optimizer is None
 
 
 def _check_full_batch(estimator) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+aten = torch.ops.aten
+
 
 class PReLU(nn.Module):
     """Parametric rectifier, ``max(0, z) + slope * min(0, z)``, a slope per unit.
@@ -84,12 +86,16 @@ class Activation:
         number.
     has_slopes : bool, default=False
         Whether a unit has a learned slope; `layer` then takes the slopes' shape.
+    derivative : callable, default=None
+        Takes the gradient by the outputs, the inputs z and the outputs h, and gives
+        the gradient by the inputs; None leaves it to autograd.
     """
 
     layer: Callable[..., nn.Module]
     init_factor: float = 6.0
     has_pieces: bool = False
     has_slopes: bool = False
+    derivative: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
     def build(self, shape: tuple[int, ...], pieces: int) -> nn.Module:
         """Build the layer for units of the given shape."""
@@ -99,34 +105,49 @@ class Activation:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(nn.Identity),
-    "logistic": Activation(nn.Sigmoid, init_factor=2.0),
-    "tanh": Activation(nn.Tanh),
+    "identity": Activation(nn.Identity, derivative=lambda g, z, h: g),
+    "logistic": Activation(
+        nn.Sigmoid,
+        init_factor=2.0,
+        derivative=lambda g, z, h: aten.sigmoid_backward(g, h),
+    ),
+    "tanh": Activation(nn.Tanh, derivative=lambda g, z, h: aten.tanh_backward(g, h)),
     # X. Glorot, A. Bordes and Y. Bengio, "Deep sparse rectifier neural networks",
     # AISTATS 2011.
-    "relu": Activation(nn.ReLU),
+    "relu": Activation(
+        nn.ReLU, derivative=lambda g, z, h: aten.threshold_backward(g, h, 0)
+    ),
     # A. Maas, A. Hannun and A. Ng, "Rectifier nonlinearities improve neural network
     # acoustic models", ICML 2013.
-    "leaky_relu": Activation(nn.LeakyReLU),
+    "leaky_relu": Activation(
+        nn.LeakyReLU,
+        derivative=lambda g, z, h: aten.leaky_relu_backward(g, z, 0.01, False),
+    ),
     "prelu": Activation(PReLU, has_slopes=True),
     # D.-A. Clevert, T. Unterthiner and S. Hochreiter, "Fast and accurate deep network
     # learning by exponential linear units (ELUs)", ICLR 2016.
-    "elu": Activation(nn.ELU),
+    "elu": Activation(
+        nn.ELU, derivative=lambda g, z, h: aten.elu_backward(g, 1, 1, 1, False, z)
+    ),
     # G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural
     # networks", NeurIPS 2017.
     "selu": Activation(nn.SELU),
     # D. Hendrycks and K. Gimpel, "Gaussian error linear units (GELUs)", arXiv 2016.
-    "gelu": Activation(nn.GELU),
+    "gelu": Activation(nn.GELU, derivative=lambda g, z, h: aten.gelu_backward(g, z)),
     # S. Elfwing, E. Uchibe and K. Doya, "Sigmoid-weighted linear units for neural
     # network function approximation in reinforcement learning", Neural Networks 2018.
-    "silu": Activation(nn.SiLU),
+    "silu": Activation(nn.SiLU, derivative=lambda g, z, h: aten.silu_backward(g, z)),
     # D. Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020.
-    "mish": Activation(nn.Mish),
+    "mish": Activation(nn.Mish, derivative=lambda g, z, h: aten.mish_backward(g, z)),
     # C. Dugas, Y. Bengio, F. Belisle, C. Nadeau and R. Garcia, "Incorporating
     # second-order functional knowledge for better option pricing", NIPS 2000.
-    "softplus": Activation(nn.Softplus),
+    "softplus": Activation(
+        nn.Softplus, derivative=lambda g, z, h: aten.softplus_backward(g, z, 1, 20)
+    ),
     # R. Collobert, "Large scale machine learning", thesis, Universite Paris 6, 2004.
-    "hard_tanh": Activation(nn.Hardtanh),
+    "hard_tanh": Activation(
+        nn.Hardtanh, derivative=lambda g, z, h: aten.hardtanh_backward(g, z, -1, 1)
+    ),
     "maxout": Activation(Maxout, has_pieces=True),
 }
 

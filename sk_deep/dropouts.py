@@ -56,4 +56,4 @@ class Dropout(nn.Module):
         return x * self.mask(x) if self.training else x
 
 
-DROPOUTS: dict[str, type[nn.Module]] = {"standard": Dropout}
+DROPOUTS: dict[str, type[Dropout]] = {"standard": Dropout}

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sk_deep._compat import foreach_copy, run_backward
 from sk_deep.activations import get_activation
-from sk_deep.dropouts import DROPOUTS
+from sk_deep.dropouts import DROPOUTS, Dropout
 from sk_deep.initializers import INITIALIZERS
 
 
@@ -63,6 +62,9 @@ class BatchNorm(nn.Module):
 
     eps = 1e-5
     momentum = 0.1
+    mixes_rows = True  # in training a row's output depends on the rows beside it
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, members: tuple[int, ...], n_units: int) -> None:
         super().__init__()
@@ -110,6 +112,8 @@ class LayerNorm(nn.Module):
     J. Ba, J. Kiros and G. Hinton, "Layer normalization", arXiv 2016.
     """
 
+    mixes_rows = False
+
     def __init__(self, members: tuple[int, ...], n_units: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.empty(*members, 1, n_units))
@@ -126,7 +130,10 @@ class LayerNorm(nn.Module):
         return torch.addcmul(self.shift, F.layer_norm(z, z.shape[-1:]), self.scale)
 
 
-NORMALIZATIONS: dict[str, type[nn.Module]] = {"batch": BatchNorm, "layer": LayerNorm}
+NORMALIZATIONS: dict[str, type[BatchNorm] | type[LayerNorm]] = {
+    "batch": BatchNorm,
+    "layer": LayerNorm,
+}
 
 
 class Hidden(nn.Module):
@@ -143,12 +150,16 @@ class Hidden(nn.Module):
         "Deep residual learning for image recognition", CVPR 2016).
     """
 
+    linear: Linear
+    activation: nn.Module
+    dropout: Dropout | None
+
     def __init__(
         self,
         linear: Linear,
         normalization: nn.Module | None,
         activation: nn.Module,
-        dropout: nn.Module | None,
+        dropout: Dropout | None,
         *,
         skips: bool,
     ) -> None:
@@ -211,6 +222,8 @@ class MLP(nn.Module):
         The views of these on the weights, which a penalty acts on.
     flat_buffers : Tensor
         The running moments of batch normalization, in the same manner.
+    mixes_rows : bool
+        Whether in training the output of a row depends on the rows beside it.
 
     Examples
     --------
@@ -259,6 +272,9 @@ class MLP(nn.Module):
             "dtype": dtype,
         }
         self.members = () if n_members == 1 else (n_members,)
+        self.mixes_rows = (
+            normalization is not None and NORMALIZATIONS[normalization].mixes_rows
+        )
         self.input_dropout = _dropout(input_dropout)
         widths = [n_features, *hidden_units]
         self.hidden = nn.ModuleList(
@@ -267,8 +283,8 @@ class MLP(nn.Module):
         )
         self.output = Linear(self.members, widths[-1], n_outputs)
         self.generator = torch.Generator(device)
-        for module in self.dropout_layers():
-            module.generator = self.generator
+        for layer in self.dropout_layers():
+            layer.generator = self.generator
         self._flatten(getattr(torch, dtype), device)
 
     def _hidden_layer(self, i: int, n_in: int, n_out: int) -> Hidden:
@@ -311,27 +327,17 @@ class MLP(nn.Module):
         ):
             buffer.data = view
 
-    def backward(self, losses: Tensor, shares: Tensor) -> None:
-        """Put the gradient of ``sum(shares * losses)`` into `flat_grad`.
-
-        Parameters
-        ----------
-        losses, shares : Tensor of shape (batch,) or (n_members, batch)
-            Losses of the rows, with their graph, and the factors on them.
-        """
-        found = run_backward(
-            (losses,), (shares,), False, False, tuple(self.packed), False, False
-        )
-        foreach_copy(self.grads, found)
-
     def linear_layers(self) -> list[Linear]:
         """Linear layers from the first to the output."""
-        return [*(layer.linear for layer in self.hidden), self.output]
+        return [m for m in self.modules() if isinstance(m, Linear)]
 
-    def dropout_layers(self) -> list[nn.Module]:
+    def hidden_layers(self) -> list[Hidden]:
+        """Hidden layers from the first to the last."""
+        return [m for m in self.modules() if isinstance(m, Hidden)]
+
+    def dropout_layers(self) -> list[Dropout]:
         """Layers that draw masks."""
-        kinds = tuple(DROPOUTS.values())
-        return [module for module in self.modules() if isinstance(module, kinds)]
+        return [module for module in self.modules() if isinstance(module, Dropout)]
 
     def reset_parameters(
         self, random_states: Sequence[RandomState], weight_init: str = "auto"
@@ -386,7 +392,9 @@ class MLP(nn.Module):
 
     def member(self, i: int) -> "MLP":
         """Copy the i-th member into a network of its own."""
-        single = MLP(**{**self.architecture, "n_members": 1}, device=self.flat.device)
+        single = MLP(
+            **{**self.architecture, "n_members": 1}, device=str(self.flat.device)
+        )
         index = (i,) if self.members else ()
         single.flat.copy_(self.flat[index])
         single.flat_buffers.copy_(self.flat_buffers[index])
@@ -407,14 +415,15 @@ class MLP(nn.Module):
         return [layer.bias.detach().cpu().numpy() for layer in self.linear_layers()]
 
 
-def _dropout(p: float) -> nn.Module | None:
+def _dropout(p: float) -> Dropout | None:
     return DROPOUTS["standard"](p) if p else None
 
 
 def _pack(tensors, members, dtype: torch.dtype, device: str) -> Tensor:
     """Copy tensors side by side into one, the members' axis apart."""
     flat = [t.detach().reshape(*members, -1).to(device, dtype) for t in tensors]
-    return torch.cat(flat, dim=-1) if flat else torch.zeros(*members, 0, dtype=dtype)
+    empty = torch.zeros(*members, 0, dtype=dtype, device=device)
+    return torch.cat([*flat, empty], dim=-1)
 
 
 def _views(flat: Tensor, tensors, n_leading: int) -> list[Tensor]:
@@ -429,8 +438,7 @@ def _draw_pieces(initializer, n_in: int, n_out: int, factor: float, pieces: int)
 
     def draw(random_state: RandomState) -> tuple[NDArray, NDArray]:
         drawn = [initializer(random_state, n_in, n_out, factor) for _ in range(pieces)]
-        return tuple(
-            np.concatenate(parts, axis=-1) for parts in zip(*drawn, strict=True)
-        )
+        weights, biases = zip(*drawn, strict=True)
+        return np.concatenate(weights, axis=-1), np.concatenate(biases, axis=-1)
 
     return draw

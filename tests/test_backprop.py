@@ -1,0 +1,117 @@
+"""The gradient by hand is autograd's, and is taken for plain networks alone."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from sk_deep import MLPClassifier
+from sk_deep._backprop import Autograd, ByHand, differentiator
+from sk_deep.activations import ACTIVATIONS
+from sk_deep.losses import LOSSES, Criterion
+from sk_deep.network import MLP
+
+PLAIN = sorted(name for name, row in ACTIVATIONS.items() if row.derivative)
+LINKS = [(name, link) for name, row in LOSSES.items() for link in row.with_gradient]
+
+
+def _network(activation="tanh", n_members=1, **params):
+    network = MLP(
+        5,
+        3,
+        hidden_units=(7, 4),
+        activation=[activation] * 2,
+        n_members=n_members,
+        dtype="float64",
+        **params,
+    )
+    network.reset_parameters([np.random.RandomState(i) for i in range(n_members)])
+    return network
+
+
+def _batch(out_activation, members, *, weighted=True):
+    generator = torch.Generator().manual_seed(0)
+    X = 3 * torch.randn(*members, 11, 5, dtype=torch.float64, generator=generator)
+    if out_activation == "softmax":
+        y = torch.randint(3, (*members, 11), generator=generator)
+    else:
+        y = torch.rand(*members, 11, 3, dtype=torch.float64, generator=generator)
+    shares = torch.rand(*members, 11, dtype=torch.float64, generator=generator)
+    return X, y, shares if weighted else 1 / 11
+
+
+def _assert_equal_ways(network, criterion, batch):
+    found = []
+    for way in (Autograd, ByHand):
+        network.flat_grad.fill_(torch.nan)  # what is not written shows
+        network.generator.manual_seed(0)
+        network.train()
+        losses, raw = way(network, criterion)(*batch)
+        found.append((losses, raw, network.flat_grad.clone()))
+    assert not found[1][0].requires_grad
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
+    assert found[0][2].abs().max() > 0
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("activation", PLAIN)
+def test_every_activation(activation, n_members):
+    network = _network(activation, n_members)
+    batch = _batch("softmax", network.members)
+    _assert_equal_ways(network, Criterion("log_loss", "softmax"), batch)
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("loss", "link"), LINKS)
+def test_every_loss(loss, link, weighted, n_members):
+    network = _network(n_members=n_members)
+    batch = _batch(link, network.members, weighted=weighted)
+    _assert_equal_ways(network, Criterion(loss, link), batch)
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_dropout(n_members):
+    network = _network("relu", n_members, dropout=[0.5, 0.25], input_dropout=0.2)
+    batch = _batch("softmax", network.members)
+    _assert_equal_ways(network, Criterion("log_loss", "softmax"), batch)
+
+
+def test_no_hidden_layer():
+    network = MLP(5, 3, hidden_units=[], activation=[], dtype="float64")
+    network.reset_parameters([np.random.RandomState(0)])
+    _assert_equal_ways(network, Criterion("log_loss", "softmax"), _batch("softmax", ()))
+
+
+NOT_PLAIN = [
+    {"normalization": "batch"},
+    {"normalization": "layer"},
+    {"activation": "maxout"},
+    {"activation": "prelu"},
+    {"activation": torch.nn.ReLU},
+    {"hidden_layer_sizes": (8, 8), "residual": True},
+]
+
+
+@pytest.mark.parametrize(
+    ("params", "way"),
+    [*zip(NOT_PLAIN, itertools.repeat(Autograd)), ({}, ByHand)],
+    ids=str,
+)
+def test_the_way_is_chosen_by_the_network(params, way, digits):
+    model = MLPClassifier(**params, max_iter=1, n_iter_no_change=1).fit(*digits)
+    found = differentiator(model.net_.module_, model.net_.criterion_)
+    assert type(found) is way
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", torch.optim.Adam])
+def test_fits_by_hand_are_fits_by_autograd(solver, digits, monkeypatch):
+    params = {"solver": solver, "max_iter": 5, "random_state": 0, "dropout": 0}
+    by_hand = MLPClassifier(**params, dtype="float64").fit(*digits)
+    monkeypatch.setattr("sk_deep._backprop.is_plain", lambda module, criterion: False)
+    by_autograd = MLPClassifier(**params, dtype="float64").fit(*digits)
+    np.testing.assert_allclose(
+        by_hand.predict_proba(digits[0]), by_autograd.predict_proba(digits[0]), 1e-9
+    )
