@@ -162,6 +162,7 @@ def is_plain(module: MLP, criterion: Criterion) -> bool:
     architecture = module.architecture
     return (
         criterion.has_gradient
+        and all(layer.multiplies for layer in module.dropout_layers())
         and architecture["normalization"] is None
         and not any(layer.skips for layer in module.hidden_layers())
         and all(

@@ -24,6 +24,7 @@ from sk_deep._compat import (
 )
 from sk_deep._full_batch import train_full_batch
 from sk_deep._net import make_net
+from sk_deep._prediction import hidden_values, predict_outputs, sample_outputs
 from sk_deep._state import describe, go_on_from, net_from_state, net_state
 from sk_deep._validation import (
     Fold,
@@ -34,7 +35,9 @@ from sk_deep._validation import (
     validation_score,
 )
 from sk_deep.activations import ACTIVATIONS
+from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.callbacks import Stopping, ValidationScore, Verbose
+from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
 from sk_deep.exceptions import DeviceFallbackWarning, divergence
 from sk_deep.initializers import INITIALIZERS
 from sk_deep.network import NORMALIZATIONS
@@ -97,11 +100,20 @@ class BaseMLP(BaseEstimator, ABC):
         "maxout_pieces": [Interval(Integral, 2, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "dropout_type": [StrOptions(set(DROPOUTS))],
+        "dropout_params": [dict, None],
+        "dropout_schedule": [StrOptions(set(DROPOUT_SCHEDULES))],
         "normalization": [StrOptions(set(NORMALIZATIONS)), None],
         "residual": ["boolean"],
         "weight_init": [StrOptions(set(INITIALIZERS))],
+        "loss_params": [dict, None],
         "solver_params": [dict, None],
         "schedule_params": [dict, None],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "max_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
+        "augmentation": [StrOptions(set(AUGMENTATIONS)), callable, None],
+        "augmentation_params": [dict, None],
         "scoring": [str, callable, None],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "callbacks": [list, None],
@@ -140,11 +152,21 @@ class BaseMLP(BaseEstimator, ABC):
         maxout_pieces,
         dropout,
         input_dropout,
+        dropout_type,
+        dropout_params,
+        dropout_schedule,
         normalization,
         residual,
         weight_init,
+        loss,
+        loss_params,
         solver_params,
         schedule_params,
+        l1_ratio,
+        max_norm,
+        gradient_clip,
+        augmentation,
+        augmentation_params,
         scoring,
         n_members,
         callbacks,
@@ -178,11 +200,21 @@ class BaseMLP(BaseEstimator, ABC):
         self.maxout_pieces = maxout_pieces
         self.dropout = dropout
         self.input_dropout = input_dropout
+        self.dropout_type = dropout_type
+        self.dropout_params = dropout_params
+        self.dropout_schedule = dropout_schedule
         self.normalization = normalization
         self.residual = residual
         self.weight_init = weight_init
+        self.loss = loss
+        self.loss_params = loss_params
         self.solver_params = solver_params
         self.schedule_params = schedule_params
+        self.l1_ratio = l1_ratio
+        self.max_norm = max_norm
+        self.gradient_clip = gradient_clip
+        self.augmentation = augmentation
+        self.augmentation_params = augmentation_params
         self.scoring = scoring
         self.n_members = n_members
         self.callbacks = callbacks
@@ -199,8 +231,8 @@ class BaseMLP(BaseEstimator, ABC):
         """
 
     @abstractmethod
-    def _loss_name(self):
-        """Key of the loss in `LOSSES`."""
+    def _kind(self):
+        """Kind of the targets, a key of a loss's terms."""
 
     @abstractmethod
     def _score(self, target, outputs, sample_weight):
@@ -275,10 +307,12 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _swap_in(self, train):
         """Train a copy and take its place: a fit that fails leaves what was."""
+        # NOTE[DIFF] failed fit: scikit-learn's leaves the estimator half changed
         trial = self._copy()
         try:
             train(trial)
         except KeyboardInterrupt:
+            # NOTE[DIFF] interrupt: scikit-learn warns and returns
             if vars(trial).get("net_") is not vars(self).get("net_"):
                 self.__dict__ = trial.__dict__
             raise
@@ -330,11 +364,17 @@ class BaseMLP(BaseEstimator, ABC):
         """Check the sample weights; None stays None."""
         if sample_weight is None:
             return None
+        # NOTE[DIFF] negative sample weights: scikit-learn takes them
         return check_sample_weight(sample_weight, X, ensure_non_negative=True)
 
     def _random_states(self):
         """Make each member's source of randomness, and a function for seeds."""
-        random_state = check_random_state(self.random_state)
+        # NOTE[DIFF] no random state: scikit-learn draws from numpy's global one
+        random_state = (
+            np.random.RandomState()
+            if self.random_state is None
+            else check_random_state(self.random_state)
+        )
         limit = np.iinfo(np.int32).max
         if self.n_members == 1:
             members = [random_state]
@@ -355,38 +395,46 @@ class BaseMLP(BaseEstimator, ABC):
         _options.check_scoring(self)
         return make_net(
             arch,
-            loss=self._loss_name(),
-            out_activation=self.out_activation_,
+            loss=self.loss,
+            kind=self._kind(),
+            loss_params=_options.loss_params(self),
             device=_options.device(self),
             solver=solver,
             solver_params=solver_params,
             schedule=_options.schedule(self, solver),
             learning_rate=_options.learning_rate(self, solver),
             alpha=self.alpha,
+            l1_ratio=self.l1_ratio,
+            label_smoothing=vars(self).get("label_smoothing", 0.0),  # of classifiers
+            augmentation=_options.augmentation(self, X.shape[1]),
             max_epochs=self.max_iter,
-            callbacks=copy.deepcopy(self.callbacks or []),
+            callbacks=[
+                *_options.callbacks(self),
+                *copy.deepcopy(self.callbacks or []),
+            ],
         )
 
     def _start_afresh(self, net, random_states, draw_seed):
         net.module_.reset_parameters(random_states, self.weight_init)
-        if net.module_.dropout_layers():
+        if net.draws_noise:
             net.module_.generator.manual_seed(draw_seed())
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(net.module_.linear_layers()) + 1
         self._streams = False
-        for name in _CURVES:
+        for name in (*_CURVES, "_watched"):
             vars(self).pop(name, None)
 
     def _go_on_from(self, net, old, draw_seed, incremental):
         ours, theirs = describe(net), describe(old)
         changed = sorted(key for key in ours if ours[key] != theirs[key])
+        # NOTE[DIFF] warm start with another network: scikit-learn keeps the old one
         if changed:
             raise ValueError(
                 "warm_start and partial_fit need the same network as before, however "
                 f"these changed: {', '.join(changed)}."
             )
         has_generator = go_on_from(net, old, with_optimizer=incremental)
-        if net.module_.dropout_layers() and not has_generator:
+        if net.draws_noise and not has_generator:
             net.module_.generator.manual_seed(draw_seed())
         net.n_samples_ = self.t_
 
@@ -447,8 +495,9 @@ class BaseMLP(BaseEstimator, ABC):
         """Go on with the best value and the stale epochs of the last fit, if alike."""
         validates = bool(self.early_stopping)
         best, n_stale = np.full(self.n_members, -np.inf), np.zeros(self.n_members, int)
-        if self.n_iter_ and self._watched[0] == validates:
-            best, n_stale = (values.copy() for values in self._watched[1:])
+        watched = vars(self).get("_watched")  # not by "lbfgs"
+        if watched and watched[0] == validates:
+            best, n_stale = (values.copy() for values in watched[1:])
         return Stopping(
             self.tol,
             self.n_iter_no_change,
@@ -482,6 +531,7 @@ class BaseMLP(BaseEstimator, ABC):
     # ---- what a fit leaves ---------------------------------------------------------
 
     def _adopt(self, net):
+        # NOTE[DIFF] assigned weights: the net owns the weights, the lists hold views
         self.net_ = net
         self.coefs_ = net.module_.coefs()
         self.intercepts_ = net.module_.intercepts()
@@ -510,8 +560,44 @@ class BaseMLP(BaseEstimator, ABC):
 
     # ---- prediction and state ------------------------------------------------------
 
+    def transform_hidden(self, X, layer=-1):
+        """Compute the values of a hidden layer, as features for another model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        layer : int, default=-1
+            Which hidden layer, 0 is the first one and -1 the last.
+
+        Returns
+        -------
+        values : ndarray of shape (n_samples, n_units)
+            The units' values; of several members side by side.
+        """
+        X = self._check_inputs(X)
+        n_layers = len(self.net_.module_.hidden)
+        if not -n_layers <= layer < n_layers:
+            raise ValueError(
+                f"layer must be in [{-n_layers}, {n_layers}), the network has "
+                f"{n_layers} hidden layer(s), however: {layer=}."
+            )
+        return hidden_values(self.net_, X, layer % n_layers + 1)
+
+    def _samples(self, X, n_samples, random_state):
+        """Sample the outputs, (n_samples, n, n_outputs), see `sample_outputs`."""
+        X = self._check_inputs(X)
+        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+        return sample_outputs(self.net_, X, n_samples, seed)
+
     def _outputs(self, X):
         """Outputs of the network after the inverse link, of X's float dtype."""
+        X = self._check_inputs(X)
+        # NOTE[DIFF] parameters set after a fit: the net goes by those of its own fit
+        return predict_outputs(self.net_, X)
+
+    def _check_inputs(self, X):
         check_is_fitted(self)
         X = validate_data(
             self,
@@ -520,7 +606,7 @@ class BaseMLP(BaseEstimator, ABC):
             dtype=(np.float64, np.float32),
             reset=False,
         )
-        return self.net_.predict_outputs(_row_major(X))
+        return _row_major(X)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
@@ -530,6 +616,7 @@ class BaseMLP(BaseEstimator, ABC):
         net = state.pop("net_", None)
         if net is not None:
             del state["coefs_"], state["intercepts_"]
+            # NOTE[DIFF] pickled optimizer: every pickle of scikit-learn's has it
             with_training = self.warm_start or self._streams
             state["_net_state"] = net_state(net, with_training=with_training)
         return state
@@ -577,6 +664,7 @@ class stochastic_only:
                 "partial_fit is only available for stochastic"
                 f" optimizers. {estimator.solver} is not stochastic."
             )
+        # NOTE[DIFF] partial fit with early stopping: scikit-learn's is there to raise
         if estimator.early_stopping:
             raise NotAvailableError("partial_fit does not support early_stopping=True")
         return types.MethodType(self._function, estimator)

@@ -116,6 +116,7 @@ class Data(Dataset):
     def _dense(self, X) -> Tensor:
         if isinstance(X, Tensor):
             return X
+        # NOTE[DIFF] sparse inputs: scikit-learn multiplies sparse matrices
         return as_tensor(X.toarray(), self.dtype, self.device)
 
 

@@ -1,15 +1,34 @@
 """The classifier."""
 
+from numbers import Real
+
 import numpy as np
 import scipy.sparse
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from sk_deep._base import BaseMLP, stochastic_only
-from sk_deep._compat import StrOptions, check_partial_fit_first_call, fit_context
+from sk_deep._compat import (
+    Interval,
+    StrOptions,
+    check_partial_fit_first_call,
+    fit_context,
+)
+from sk_deep.losses import LOSSES, get_loss, losses_on
+
+
+def _has_probability(estimator):
+    """Whether the outputs are probabilities; raises where `available_if` wants that."""
+    loss = (
+        estimator.net_.criterion_.loss if hasattr(estimator, "net_") else estimator.loss
+    )
+    return (
+        not isinstance(loss, str) or loss not in LOSSES or LOSSES[loss].has_probability
+    )
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -91,8 +110,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Part of X that is set apart as validation data, stratified where the target is
         binary.
 
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of the moments of the adam family, in [0, 1).
+    beta_1 : float, default=0.9
+        Decay rate of the first moment of the adam family, in [0, 1).
+
+    beta_2 : float, default=0.999
+        Decay rate of the second moment of the adam family, in [0, 1).
 
     epsilon : float, default=1e-8
         Added to the denominators of the adam family.
@@ -117,6 +139,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     input_dropout : float, default=0.0
         Probability of dropping an input in training, in [0, 1).
 
+    dropout_type : str, default="standard"
+        Kind of the dropout, a key of `sk_deep.dropouts.DROPOUTS`. Where it has no
+        meaning for inputs, `input_dropout` is of the standard kind.
+
+    dropout_params : dict, default=None
+        Parameters of the kind, such as ``{"alpha": 1.0}`` for "standout".
+
+    dropout_schedule : {"constant", "linear", "cosine"}, default="constant"
+        How the probabilities go to 0 over `max_iter` epochs, if they do.
+
     normalization : {"batch", "layer"} or None, default=None
         Normalization of each hidden layer, before its activation.
 
@@ -126,6 +158,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     weight_init : str, default="auto"
         Law of the initial weights, a key of
         `sk_deep.initializers.INITIALIZERS`. "auto" is that of scikit-learn.
+
+    loss : str or callable, default="log_loss"
+        The loss: a key of `sk_deep.losses.LOSSES` that is for classifiers, or a
+        function of the raw outputs and the targets, both tensors, that gives a loss per
+        row. With "hinge" there are no probabilities, and `decision_function` instead.
+
+    loss_params : dict, default=None
+        Parameters of the loss, such as ``{"gamma": 2.0}`` for "focal".
+
+    label_smoothing : float, default=0.0
+        Part of the targets that is spread evenly over all classes in training, in
+        [0, 1).
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied into `sample_weight`. "balanced" is
@@ -139,6 +183,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters of the schedule, such as ``{"gamma": 0.5, "every": 20}`` for "step".
         "warmup" is for all first-order solvers: the part of the training in which the
         rate grows from zero.
+
+    l1_ratio : float, default=0.0
+        Part of the penalty that is the L1 norm, in [0, 1]; the rest is L2.
+
+    max_norm : float, default=None
+        Bound on the norm of the weights that lead into a unit.
+
+    gradient_clip : float, default=None
+        Bound on the norm of the gradient, penalty included.
+
+    augmentation : str or callable, default=None
+        What is done to each batch: a key of `sk_deep.augmentation.AUGMENTATIONS`, or a
+        function of the tensors X and y and a `torch.Generator` that gives new ones.
+
+    augmentation_params : dict, default=None
+        Parameters of the augmentation, such as ``{"scale": 0.1}`` for "noise".
 
     scoring : str, callable or None, default=None
         What early stopping watches: None is the accuracy, "loss" is the validation
@@ -200,8 +260,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Training loss of each epoch; of several members, the mean over those that still
         train. There is none with "lbfgs", as of the curves below.
 
-    validation_scores_, validation_loss_curve_ : list of float or None
-        Score and loss on the validation data; None without early stopping.
+    validation_scores_ : list of float or None
+        Score on the validation data of each epoch; None without early stopping.
+
+    validation_loss_curve_ : list of float or None
+        Loss on the validation data of each epoch; None without early stopping.
 
     best_validation_score_ : float or None
         Best validation score; None without early stopping.
@@ -253,6 +316,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
+        "loss": [StrOptions(losses_on("multiclass")), callable],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
 
@@ -286,12 +351,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         maxout_pieces=2,
         dropout=0.0,
         input_dropout=0.0,
+        dropout_type="standard",
+        dropout_params=None,
+        dropout_schedule="constant",
         normalization=None,
         residual=False,
         weight_init="auto",
+        loss="log_loss",
+        loss_params=None,
+        label_smoothing=0.0,
         class_weight=None,
         solver_params=None,
         schedule_params=None,
+        l1_ratio=0.0,
+        max_norm=None,
+        gradient_clip=None,
+        augmentation=None,
+        augmentation_params=None,
         scoring=None,
         n_members=1,
         callbacks=None,
@@ -326,29 +402,40 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             maxout_pieces=maxout_pieces,
             dropout=dropout,
             input_dropout=input_dropout,
+            dropout_type=dropout_type,
+            dropout_params=dropout_params,
+            dropout_schedule=dropout_schedule,
             normalization=normalization,
             residual=residual,
             weight_init=weight_init,
+            loss=loss,
+            loss_params=loss_params,
             solver_params=solver_params,
             schedule_params=schedule_params,
+            l1_ratio=l1_ratio,
+            max_norm=max_norm,
+            gradient_clip=gradient_clip,
+            augmentation=augmentation,
+            augmentation_params=augmentation_params,
             scoring=scoring,
             n_members=n_members,
             callbacks=callbacks,
             device=device,
             dtype=dtype,
         )
+        self.label_smoothing = label_smoothing
         self.class_weight = class_weight
 
-    def _loss_name(self):
-        return "log_loss"
+    def _kind(self):
+        is_multiclass = self._target_type == "multiclass"
+        return "multiclass" if is_multiclass else "binary"
 
     def _encode(self, y, *, fresh, incremental):
         if fresh and not incremental:
             self._learn_classes(y)
         elif not fresh or incremental:
             self._check_classes(y)
-        is_multiclass = self._target_type == "multiclass"
-        self.out_activation_ = "softmax" if is_multiclass else "logistic"
+        self.out_activation_ = get_loss(self.loss).terms[self._kind()].link
         self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
         if self._target_type == "multilabel-indicator":
             return np.asarray(
@@ -356,7 +443,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         indices = np.searchsorted(self.classes_, y)
         # a constant target has one class, at index 0, and is no positive class
-        return indices if is_multiclass else indices.astype(float)[:, np.newaxis]
+        return (
+            indices
+            if self._target_type == "multiclass"
+            else indices.astype(float)[:, np.newaxis]
+        )
 
     def _learn_classes(self, y):
         binarizer = LabelBinarizer().fit(y)  # which rejects what cannot be classified
@@ -408,9 +499,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _decide(self, outputs):
         """Class indices, or indicators of several labels."""
-        if self.out_activation_ == "softmax":
+        if self._target_type == "multiclass":
             return outputs.argmax(axis=1)
-        decisions = (outputs > 0.5).astype(int)
+        threshold = 0.5 if _has_probability(self) else 0.0
+        decisions = (outputs > threshold).astype(int)
         return decisions.ravel() if self.n_outputs_ == 1 else decisions
 
     def _score(self, target, outputs, sample_weight):
@@ -470,6 +562,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         return self.classes_[np.minimum(decisions, len(self.classes_) - 1)]
 
+    @available_if(lambda self: not _has_probability(self))
+    def decision_function(self, X):
+        """Compute the outputs that the classes are decided by.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        decisions : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The greatest one decides; of two classes, or of several labels, a positive
+            one is for the second class, or for the label.
+        """
+        outputs = self._outputs(X)
+        return outputs.ravel() if self._target_type == "binary" else outputs
+
+    @available_if(lambda self: _has_probability(self))
     def predict_proba(self, X):
         """Estimate the probability of each class.
 
@@ -484,14 +595,48 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Of the classes in the order of `classes_`. Those of several labels do not
             sum to one.
         """
-        outputs = self._outputs(X)
+        return self._probabilities(self._outputs(X))
+
+    def _probabilities(self, outputs):
+        """Probabilities (..., n_classes) from outputs (..., n_outputs)."""
         if self._target_type != "binary":
             return outputs
-        # NOTE[DIFF] scikit-learn gives two columns for a constant target
+        # NOTE[DIFF] constant target: scikit-learn gives two columns
         if len(self.classes_) == 1:
             return np.ones_like(outputs)
-        return np.hstack([1 - outputs, outputs])
+        return np.concatenate([1 - outputs, outputs], axis=-1)
 
+    @available_if(lambda self: _has_probability(self))
+    def predict_proba_samples(self, X, n_samples, *, random_state=0):
+        """Sample the probabilities, to see how sure they are.
+
+        With dropout a sample is a prediction with units dropped (Monte-Carlo dropout);
+        without it, a sample is a member's.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        n_samples : int
+            Number of samples; without dropout at most `n_members`.
+
+        random_state : int, RandomState instance or None, default=0
+            Source of the masks.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n, n_classes)
+            Each sample as `predict_proba` returns it.
+
+        References
+        ----------
+        Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing
+        model uncertainty in deep learning", ICML 2016.
+        """
+        return self._probabilities(self._samples(X, n_samples, random_state))
+
+    @available_if(lambda self: _has_probability(self))
     def predict_log_proba(self, X):
         """Estimate the logarithm of the probability of each class.
 
@@ -505,6 +650,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         log_probabilities : ndarray of shape (n_samples, n_classes)
             Logarithms of what `predict_proba` returns.
         """
+        # NOTE[DIFF] zero probabilities: scikit-learn warns of their logarithm
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 

@@ -1,7 +1,12 @@
 """The only import of names that scikit-learn and torch do not promise to keep."""
 
 from sklearn.base import _fit_context as fit_context
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict as lbfgs_print_option
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call as check_partial_fit_first_call,
@@ -27,4 +32,5 @@ __all__ = [
     "fused_adam",
     "lbfgs_print_option",
     "run_backward",
+    "validate_parameter_constraints",
 ]

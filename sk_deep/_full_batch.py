@@ -39,7 +39,7 @@ def train_full_batch(
     """
     options = {"max_fun": max_fun, "tol": tol, "verbose": verbose}
     options.update(net.get_params_for("optimizer"))
-    batch = data.take(slice(None))
+    batch = net.prepare(data.take(slice(None)))
     net.start()
     net.notify("on_train_begin", X=data, y=None)
     found = []
@@ -61,6 +61,7 @@ def _minimize(net: Net, module: MLP, batch: Batch, **options) -> tuple[float, in
 
     def objective(parameters: NDArray) -> tuple[float, NDArray]:
         nonlocal last_loss
+        # NOTE[DIFF] L-BFGS on float32 inputs: scikit-learn's weights become float64
         module.flat.copy_(torch.from_numpy(parameters))
         last_loss = net.gradient(differentiate, batch)["loss"].item()
         return last_loss, module.flat_grad.numpy(force=True).astype(float)

@@ -1,6 +1,6 @@
 """The skorch net inside the estimators, and its only builder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
-from torch.nn import functional as F
 
 from sk_deep._backprop import Autograd, Shares, differentiator
 from sk_deep._batches import Batch, Batches, Data
+from sk_deep._penalty import decay, penalise
 from sk_deep._threads import threads_for
-from sk_deep.losses import INVERSE_LINKS, Criterion
+from sk_deep.augmentation import Augment
+from sk_deep.losses import Criterion, smooth, soft_targets
 from sk_deep.network import MLP
 from sk_deep.schedules import SCHEDULES, Progress, Schedule
 from sk_deep.solvers import SOLVERS, Solver
 
 _CHUNK_ELEMENTS = 2**22  # values of the widest layer that prediction holds at a time
-_ROW_GROUP = 8
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -40,8 +40,12 @@ class Net(NeuralNet):
         Row of the solver.
     schedule : Schedule
         Of the learning rate, its parameters bound.
-    alpha : float, default=0.0
-        Strength of the penalty on the weights.
+    alpha, l1_ratio : float, default=0.0
+        Strength of the penalty on the weights, and the L1 part of it.
+    label_smoothing : float, default=0.0
+        Part of the targets that is spread over all classes.
+    augmentation : Augment, default=None
+        What is done to each batch.
     random_states : sequence of RandomState, default=()
         Each member's source of shuffles; empty does not shuffle.
     **kwargs : dict
@@ -70,12 +74,18 @@ class Net(NeuralNet):
         solver: Solver,
         schedule: Schedule,
         alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        label_smoothing: float = 0.0,
+        augmentation: Augment | None = None,
         random_states: Sequence[RandomState] = (),
         **kwargs,
     ) -> None:
         self.solver = solver
         self.schedule = schedule
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.label_smoothing = label_smoothing
+        self.augmentation = augmentation
         self.random_states = random_states
         super().__init__(module, criterion, **kwargs)
 
@@ -269,25 +279,64 @@ class Net(NeuralNet):
         step : dict
             The members' losses with their penalties, before the step; the rows.
         """
-        if self.solver.elementwise:
+        batch = self.prepare(batch)
+        if self.solver.elementwise and not getattr(self.solver, "needs_closure", False):
             step = self.gradient(self.differentiate_, batch)
             if self.solver.decouples_decay:
-                self._decay()
+                decay(self.module_, self.rates_ * self.alpha, self.l1_ratio)
             self.update_()
             return step
         steps: list[dict[str, Any]] = []
+        generator = self.module_.generator
+        masks = generator.get_state() if self.draws_noise else None
 
         def closure() -> Tensor:
+            if masks is not None:  # the function stands still during a step
+                generator.set_state(masks)
             steps.append(self.gradient(self.differentiate_, batch))
             return steps[-1]["loss"].sum()
 
         self.optimizer_.step(closure)
         return steps[0]
 
+    @property
+    def draws_noise(self) -> bool:
+        """Whether training draws from the network's generator."""
+        return bool(self.module_.dropout_layers()) or self.augmentation is not None
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Augment a batch, and smooth its labels.
+
+        Parameters
+        ----------
+        batch : tuple
+            Inputs, targets and weights.
+
+        Returns
+        -------
+        batch : tuple
+            The same, or new tensors.
+        """
+        X, y, weight = batch
+        if self.augmentation is not None:
+            if self.augmentation.mixes_targets:
+                y = self._soft_targets(y, X)
+            X, y, weight = self.augmentation(X, y, weight, self.module_.generator)
+        if self.label_smoothing:
+            n_classes = max(2, self.module_.architecture["n_outputs"])
+            is_binary = self.criterion_.kind == "binary"
+            y = self._soft_targets(y, X)
+            y = smooth(y, self.label_smoothing, 2 if is_binary else n_classes)
+        return X, y, weight
+
+    def _soft_targets(self, y: Tensor, like: Tensor) -> Tensor:
+        return soft_targets(y, self.module_.architecture["n_outputs"], like)
+
     def gradient(self, differentiate: Autograd, batch: Batch) -> dict[str, Any]:
         """Compute the loss of a batch, and its gradient into the flat buffer.
 
-        The loss is sum(w * l) / sum(w) + alpha / 2 |W|^2 / sum(w), as scikit-learn's.
+        The loss is (sum(w l) + alpha (r |W|_1 + (1 - r) / 2 |W|^2)) / sum(w), with
+        r = l1_ratio; as scikit-learn's at r = 0.
 
         Parameters
         ----------
@@ -308,7 +357,8 @@ class Net(NeuralNet):
         if self._n_averaged > 1:
             loss = loss / self._n_averaged
         if self.alpha and not self.solver.decouples_decay:
-            loss = self._penalise(differentiate.module, loss, self.alpha / total)
+            strength = self.alpha / total
+            loss = penalise(differentiate.module, loss, strength, self.l1_ratio)
         if self.hooked_:
             named = differentiate.module.named_parameters()
             self._notify_batch(
@@ -322,25 +372,8 @@ class Net(NeuralNet):
     @property
     def _n_averaged(self) -> int:
         """Outputs over which the reported loss is a mean and not a sum."""
-        a = self.module_.architecture
-        return a["n_outputs"] if self.criterion_.averages_outputs else 1
-
-    @staticmethod
-    def _penalise(module: MLP, loss: Tensor, strength: float | Tensor) -> Tensor:
-        """Add the penalty strength / 2 |W|^2 to the loss, and its gradient."""
-        weights, gradient = module.weights, module.weights_grad
-        squares = torch.linalg.vecdot(weights, weights)
-        if isinstance(strength, Tensor):
-            gradient.addcmul_(weights, strength.unsqueeze(-1))
-            return torch.addcmul(loss, squares, strength, value=0.5)
-        gradient.add_(weights, alpha=strength)
-        return torch.add(loss, squares, alpha=0.5 * strength)
-
-    def _decay(self) -> None:
-        """Shrink the weights, not the biases, by rate * alpha."""
-        weights = self.module_.weights
-        kept = torch.as_tensor(1 - self.rates_ * self.alpha, dtype=weights.dtype)
-        weights.mul_(kept.to(weights.device).view(-1, *[1] * (weights.ndim - 1)))
+        averages = self.criterion_.term.averages_outputs
+        return self.module_.architecture["n_outputs"] if averages else 1
 
     def _set_rates(self, done: float, next_done: float) -> None:
         """Set the learning rates, with the given parts of the epoch done."""
@@ -403,45 +436,14 @@ class Net(NeuralNet):
         """Compute the raw outputs of a batch, for skorch's own prediction."""
         return super().evaluation_step(batch[:2], training=training)
 
-    # ---- prediction ----------------------------------------------------------------
-
-    def predict_outputs(self, X) -> NDArray:
-        """Outputs after the inverse link, averaged over the members.
-
-        Parameters
-        ----------
-        X : ndarray or CSR matrix of shape (n, n_features)
-            Inputs, of float32 or float64.
-
-        Returns
-        -------
-        outputs : ndarray of shape (n, n_outputs)
-            Of the dtype of X.
-        """
-        link = INVERSE_LINKS[self.criterion_.out_activation]
-        dtype = torch.float32 if X.dtype == np.float32 else torch.float64
-        outputs = torch.empty(
-            (X.shape[0], self.module_.architecture["n_outputs"]), dtype=dtype
-        )
-        with torch.inference_mode():
-            for start in range(0, X.shape[0], self.chunk_size):
-                rows = slice(start, start + self.chunk_size)
-                inputs, _, _ = self.data(X[rows]).take(slice(None))
-                # BLAS adds in another order for a few rows: with whole groups of them
-                # the prediction of a row does not depend on the rows beside it
-                padded = F.pad(inputs, (0, 0, 0, -len(inputs) % _ROW_GROUP))
-                raw = self.module_(padded)[..., : len(inputs), :]
-                raw = link(raw.to(dtype))
-                outputs[rows] = raw.mean(dim=0) if self.module_.members else raw
-        return outputs.numpy()
-
 
 def make_net(
     architecture: Mapping[str, Any],
     *,
-    loss: str,
-    out_activation: str,
+    loss: str | Callable,
+    kind: str,
     device: str,
+    loss_params: Mapping[str, Any] | None = None,
     solver: Solver = SOLVERS["adam"],
     solver_params: Mapping[str, Any] | None = None,
     schedule: Schedule = SCHEDULES["constant"],
@@ -455,10 +457,14 @@ def make_net(
     ----------
     architecture : dict
         Arguments of `MLP`.
-    loss, out_activation : str
-        Keys of `LOSSES` and `INVERSE_LINKS`.
+    loss : str or callable
+        See `get_loss`.
+    kind : str
+        Kind of the targets, a key of the loss's terms.
     device : str
         Torch device.
+    loss_params : dict, default=None
+        Parameters of the loss.
     solver : Solver, default=adam
         Row of the solver.
     solver_params : dict, default=None
@@ -481,7 +487,8 @@ def make_net(
         MLP,
         Criterion,
         criterion__loss=loss,
-        criterion__out_activation=out_activation,
+        criterion__kind=kind,
+        criterion__params=loss_params,
         solver=solver,
         optimizer=solver.optimizer,
         schedule=schedule,
@@ -526,7 +533,8 @@ def _shares(weight: Tensor | None, n_rows: int) -> tuple[Shares, Any]:
     if weight is None:
         return 1 / n_rows, n_rows
     total = weight.sum(dim=-1, keepdim=True)
-    total = total.where(total > 0, torch.inf)  # rows that weigh nothing do nothing
+    # NOTE[DIFF] batches that weigh nothing: scikit-learn divides by zero
+    total = total.where(total > 0, torch.inf)
     return weight / total, total.squeeze(-1)
 
 

@@ -8,14 +8,21 @@ the pair and leaves it inert.
 import inspect
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
+from skorch.callbacks import Callback
 from torch import nn
 
+from sk_deep._params import check_names, check_params
 from sk_deep.activations import ACTIVATIONS, get_activation
-from sk_deep.schedules import SCHEDULES, Schedule, get_schedule
+from sk_deep.augmentation import Augment, get_augmentation
+from sk_deep.callbacks import DropoutAnnealing, GradientClip, MaxNorm
+from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS, Dropout
+from sk_deep.losses import get_loss
+from sk_deep.schedules import SCHEDULES, WARMUP, Schedule, get_schedule
 from sk_deep.solvers import SOLVERS, Solver, get_solver
 
 _SMALL_STEP = 10**6  # weights x batch up to which float64 costs next to nothing
@@ -31,34 +38,66 @@ def hidden_units(estimator) -> list[int]:
             "n_hidden_layers repeats an int hidden_layer_sizes; with a sequence it must"
             f" be 1, however: n_hidden_layers={n_layers}, hidden_layer_sizes={sizes}."
         )
+    if not all(isinstance(size, Integral) for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be integers, got {list(sizes)}.")
     if np.any(np.array(list(sizes)) <= 0):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
     return [int(size) for size in sizes]
 
 
 def architecture(estimator, n_features: int, n_outputs: int) -> dict[str, Any]:
-    """Arguments of `MLP`, the dtype apart."""
+    """Collect the arguments of `MLP`, the dtype apart."""
     units = hidden_units(estimator)
     activations = _per_layer(estimator.activation, len(units), "activation")
     _check_activations(activations, estimator.n_members)
     _check_maxout(estimator, activations)
     _check_residual(estimator, units)
     _check_has_hidden_layers(estimator, units)
-    dropout = _per_layer(estimator.dropout, len(units), "dropout")
-    if not all(0 <= p < 1 for p in dropout):
-        raise ValueError(f"dropout must be in [0, 1), however: {estimator.dropout=}.")
     return {
         "n_features": n_features,
         "n_outputs": n_outputs,
         "hidden_units": units,
         "activation": activations,
         "maxout_pieces": estimator.maxout_pieces,
-        "dropout": [float(p) for p in dropout],
-        "input_dropout": float(estimator.input_dropout),
+        **_dropout(estimator, activations),
         "normalization": estimator.normalization,
         "residual": bool(estimator.residual),
         "n_members": int(estimator.n_members),
     }
+
+
+def _dropout(estimator, activations: list) -> dict[str, Any]:
+    """Arguments of `MLP` on dropout."""
+    name = estimator.dropout_type
+    row = DROPOUTS[name]
+    dropout = _per_layer(estimator.dropout, len(activations), "dropout")
+    if not all(0 <= p < 1 for p in dropout):
+        raise ValueError(f"dropout must be in [0, 1), however: {estimator.dropout=}.")
+    params = check_params(
+        "dropout_params", name, estimator.dropout_params, row.constraints
+    )
+    for p, activation in zip(dropout, activations, strict=True):
+        if p:
+            _check_dropout_fits(row, name, params, activation)
+    return {
+        "dropout": [float(p) for p in dropout],
+        "input_dropout": float(estimator.input_dropout),
+        "dropout_type": name,
+        "dropout_params": params,
+    }
+
+
+def _check_dropout_fits(row: type[Dropout], name: str, params, activation) -> None:
+    if row.only_activation not in (None, activation):
+        raise ValueError(
+            f"dropout_type={name!r} is made for activation={row.only_activation!r}, "
+            f"however: {activation=}."
+        )
+    if row.needs_pointwise(**params) and get_activation(activation).has_pieces:
+        raise ValueError(
+            f"dropout_type={name!r} with dropout_params={params} needs an activation "
+            f"that acts on single values, however: {activation=}."
+        )
 
 
 def _per_layer(value, n_layers: int, name: str) -> list:
@@ -137,7 +176,7 @@ def _check_residual(estimator, units: list[int]) -> None:
 
 
 def batch_size(estimator, n_samples: int) -> int:
-    """Rows of a batch, before it is clipped to the rows there are."""
+    """Count the rows of a batch, before it is clipped to the rows there are."""
     if estimator.batch_size == "auto":
         return min(200, n_samples)
     return int(estimator.batch_size)
@@ -154,9 +193,15 @@ def dtype(estimator, X, n_weights: int, n_rows: int) -> str:
         Training inputs, float32 or float64.
     n_weights, n_rows : int
         Weights of the network, and rows of a batch.
+
+    Returns
+    -------
+    name : {"float32", "float64"}
+        The dtype.
     """
     if estimator.dtype != "auto":
         return estimator.dtype
+    # NOTE[DIFF] automatic dtype: scikit-learn's is that of X
     on_cpu = torch.device(device(estimator)).type == "cpu"
     is_small = n_weights * n_rows <= _SMALL_STEP
     return "float64" if X.dtype == np.float64 and on_cpu and is_small else "float32"
@@ -175,6 +220,7 @@ def n_weights(arch: Mapping[str, Any]) -> int:
 def device(estimator) -> str:
     """Torch device to train on."""
     name = estimator.device
+    # NOTE[DIFF] automatic device: scikit-learn trains on the CPU
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if torch.device(name).type == "cuda" and not torch.cuda.is_available():
@@ -194,7 +240,7 @@ def solver(estimator) -> tuple[Solver, dict[str, Any]]:
         )
     row = get_solver(estimator.solver)
     params = dict(estimator.solver_params or {})
-    _check_names("solver_params", params, row.legal_params(estimator), estimator.solver)
+    check_names("solver_params", estimator.solver, params, row.legal_params(estimator))
     if row.optimizer is None:
         _check_full_batch(estimator)
     return row, {**row.arguments(estimator), **params}
@@ -207,30 +253,37 @@ def is_full_batch(estimator) -> bool:
 
 
 def _check_full_batch(estimator) -> None:
-    """L-BFGS searches along lines on the whole data: its function must stand still."""
-    p_drop = [estimator.input_dropout, *np.ravel(estimator.dropout)]
-    if any(p > 0 for p in p_drop):
-        raise ValueError(
-            "solver='lbfgs' needs a loss without noise, however: "
-            f"dropout={estimator.dropout}, input_dropout={estimator.input_dropout}."
-        )
+    """Check that the loss is one that L-BFGS can search along lines."""
+    rules = {
+        "a loss without noise": ("dropout", "input_dropout", "augmentation"),
+        "a smooth loss": ("l1_ratio",),
+        "steps that nothing changes": ("max_norm", "gradient_clip"),
+    }
+    for rule, names in rules.items():
+        given = {name: getattr(estimator, name) for name in names}
+        if any(value is not None and np.any(value) for value in given.values()):
+            values = ", ".join(f"{name}={value!r}" for name, value in given.items())
+            raise ValueError(
+                f"solver={estimator.solver!r} needs {rule}, however: {values}."
+            )
 
 
 def schedule(estimator, row: Solver) -> Schedule:
     """Schedule of the learning rate, with its parameters bound."""
     name = estimator.learning_rate
-    params = dict(estimator.schedule_params or {})
-    if isinstance(name, str) and (name in row.leaves_inert or name == "constant"):
+    if isinstance(name, str) and name in row.leaves_inert:
         name = "constant"
-    elif row.optimizer is None:
+    if row.optimizer is None and name != "constant":
         raise ValueError(
-            "solver='lbfgs' has no learning rate to schedule, however: "
+            f"solver={estimator.solver!r} has no learning rate to schedule, however: "
             f"learning_rate={name!r}."
         )
-    legal = set() if callable(name) else SCHEDULES[name].legal_params()
+    legal = {} if callable(name) else dict(SCHEDULES[name].constraints)
     if row.optimizer is not None:
-        legal.add("warmup")
-    _check_names("schedule_params", params, legal, estimator.learning_rate)
+        legal.update(WARMUP)
+    params = check_params(
+        "schedule_params", estimator.learning_rate, estimator.schedule_params, legal
+    )
     if name == "invscaling":
         params["power_t"] = estimator.power_t
     return get_schedule(name, **params)
@@ -242,12 +295,37 @@ def learning_rate(estimator, row: Solver) -> float:
     return row.learning_rate if rate == "auto" else float(rate)
 
 
-def _check_names(parameter: str, given: Mapping, legal: set[str], owner) -> None:
-    unknown = sorted(set(given) - legal)
-    if unknown:
-        raise ValueError(
-            f"{parameter} for {owner!r} may hold {sorted(legal)}, however: {unknown}."
-        )
+def loss_params(estimator) -> dict[str, Any]:
+    """Check the parameters of the loss, and copy them."""
+    row = get_loss(estimator.loss)
+    params = check_params(
+        "loss_params", estimator.loss, estimator.loss_params, row.constraints
+    )
+    for name, value in params.items():
+        if not np.isscalar(value):
+            params[name] = np.asarray(value).tolist()
+    return params
+
+
+def augmentation(estimator, n_features: int) -> Augment | None:
+    """Bind what is done to each batch."""
+    name, params = estimator.augmentation, estimator.augmentation_params
+    if name is None:
+        check_params("augmentation_params", None, params, {})
+        return None
+    return get_augmentation(name, n_features, **(params or {}))
+
+
+def callbacks(estimator) -> list[Callback]:
+    """Build the callbacks of the options that act between the engine's steps."""
+    found: list[Callback] = []
+    if estimator.gradient_clip is not None:
+        found.append(GradientClip(estimator.gradient_clip))
+    if estimator.max_norm is not None:
+        found.append(MaxNorm(estimator.max_norm))
+    if estimator.dropout_schedule != "constant":
+        found.append(DropoutAnnealing(DROPOUT_SCHEDULES[estimator.dropout_schedule]))
+    return found
 
 
 def check_scoring(estimator) -> None:

@@ -4,11 +4,10 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+from sk_deep import _options
 from sk_deep._base import BaseMLP, stochastic_only
 from sk_deep._compat import StrOptions, fit_context
-from sk_deep.losses import LOSSES
-
-_LOSSES = {name: row for name, row in LOSSES.items() if row.estimator == "regressor"}
+from sk_deep.losses import get_loss, losses_on
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -21,10 +20,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : str, default="squared_error"
-        The loss, a key of `sk_deep.losses.LOSSES` that is for regressors. Losses are
-        half squared error and half Poisson deviance; "poisson" has an exponential
-        output and needs y >= 0.
+    loss : str or callable, default="squared_error"
+        The loss: a key of `sk_deep.losses.LOSSES` that is for regressors, or a function
+        of the raw outputs and the targets, both tensors, that gives a loss per row.
+        "squared_error", "poisson" and "gamma" are half the error and half the
+        deviances; the latter two have an exponential output.
 
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Number of units of each hidden layer. An int stands for `n_hidden_layers`
@@ -94,8 +94,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Part of X that is set apart as validation data, stratified where the target is
         binary.
 
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of the moments of the adam family, in [0, 1).
+    beta_1 : float, default=0.9
+        Decay rate of the first moment of the adam family, in [0, 1).
+
+    beta_2 : float, default=0.999
+        Decay rate of the second moment of the adam family, in [0, 1).
 
     epsilon : float, default=1e-8
         Added to the denominators of the adam family.
@@ -120,6 +123,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     input_dropout : float, default=0.0
         Probability of dropping an input in training, in [0, 1).
 
+    dropout_type : str, default="standard"
+        Kind of the dropout, a key of `sk_deep.dropouts.DROPOUTS`. Where it has no
+        meaning for inputs, `input_dropout` is of the standard kind.
+
+    dropout_params : dict, default=None
+        Parameters of the kind, such as ``{"alpha": 1.0}`` for "standout".
+
+    dropout_schedule : {"constant", "linear", "cosine"}, default="constant"
+        How the probabilities go to 0 over `max_iter` epochs, if they do.
+
     normalization : {"batch", "layer"} or None, default=None
         Normalization of each hidden layer, before its activation.
 
@@ -130,6 +143,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Law of the initial weights, a key of
         `sk_deep.initializers.INITIALIZERS`. "auto" is that of scikit-learn.
 
+    loss_params : dict, default=None
+        Parameters of the loss, such as ``{"delta": 1.0}`` for "huber" or
+        ``{"quantile": [0.1, 0.5, 0.9]}`` for "quantile", which gives a column each.
+
     solver_params : dict, default=None
         Further arguments of the optimizer, such as ``{"rho": 0.95}`` for "adadelta";
         for "lbfgs" the options "maxcor", "ftol" and "maxls" of scipy.
@@ -139,9 +156,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "warmup" is for all first-order solvers: the part of the training in which the
         rate grows from zero.
 
+    l1_ratio : float, default=0.0
+        Part of the penalty that is the L1 norm, in [0, 1]; the rest is L2.
+
+    max_norm : float, default=None
+        Bound on the norm of the weights that lead into a unit.
+
+    gradient_clip : float, default=None
+        Bound on the norm of the gradient, penalty included.
+
+    augmentation : str or callable, default=None
+        What is done to each batch: a key of `sk_deep.augmentation.AUGMENTATIONS`, or a
+        function of the tensors X and y and a `torch.Generator` that gives new ones.
+
+    augmentation_params : dict, default=None
+        Parameters of the augmentation, such as ``{"scale": 0.1}`` for "noise".
+
     scoring : str, callable or None, default=None
-        What early stopping watches: None is the coefficient of determination R^2, "loss" is the validation
-        loss, otherwise a scorer or its name, see
+        What early stopping watches: None is the coefficient of determination R^2,
+        "loss" is the validation loss, otherwise a scorer or its name, see
         `sklearn.metrics.get_scorer_names`.
 
     n_members : int, default=1
@@ -196,8 +229,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Training loss of each epoch; of several members, the mean over those that still
         train. There is none with "lbfgs", as of the curves below.
 
-    validation_scores_, validation_loss_curve_ : list of float or None
-        Score and loss on the validation data; None without early stopping.
+    validation_scores_ : list of float or None
+        Score on the validation data of each epoch; None without early stopping.
+
+    validation_loss_curve_ : list of float or None
+        Loss on the validation data of each epoch; None without early stopping.
 
     best_validation_score_ : float or None
         Best validation score; None without early stopping.
@@ -248,7 +284,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions(set(_LOSSES))],
+        "loss": [StrOptions(losses_on("real")), callable],
     }
 
     def __init__(
@@ -282,11 +318,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         maxout_pieces=2,
         dropout=0.0,
         input_dropout=0.0,
+        dropout_type="standard",
+        dropout_params=None,
+        dropout_schedule="constant",
         normalization=None,
         residual=False,
         weight_init="auto",
+        loss_params=None,
         solver_params=None,
         schedule_params=None,
+        l1_ratio=0.0,
+        max_norm=None,
+        gradient_clip=None,
+        augmentation=None,
+        augmentation_params=None,
         scoring=None,
         n_members=1,
         callbacks=None,
@@ -321,44 +366,96 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             maxout_pieces=maxout_pieces,
             dropout=dropout,
             input_dropout=input_dropout,
+            dropout_type=dropout_type,
+            dropout_params=dropout_params,
+            dropout_schedule=dropout_schedule,
             normalization=normalization,
             residual=residual,
             weight_init=weight_init,
+            loss=loss,
+            loss_params=loss_params,
             solver_params=solver_params,
             schedule_params=schedule_params,
+            l1_ratio=l1_ratio,
+            max_norm=max_norm,
+            gradient_clip=gradient_clip,
+            augmentation=augmentation,
+            augmentation_params=augmentation_params,
             scoring=scoring,
             n_members=n_members,
             callbacks=callbacks,
             device=device,
             dtype=dtype,
         )
-        self.loss = loss
 
-    def _loss_name(self):
-        return self.loss
+    def _kind(self):
+        return "real"
 
     def _encode(self, y, *, fresh, incremental):
-        row = _LOSSES[self.loss]
+        row = get_loss(self.loss)
+        # NOTE[DIFF] negative targets of the Poisson loss: scikit-learn's loss is NaN
         if not row.is_legal(y):
             raise ValueError(
                 f"loss={self.loss!r} needs {row.target_rule}, however: "
                 f"min(y)={np.min(y)}."
             )
         target = y.astype(float, copy=False).reshape(len(y), -1)
-        if not fresh and target.shape[1] != self.n_outputs_:
+        n_outputs = self._count_outputs(row, target.shape[1])
+        if not fresh and n_outputs != self.n_outputs_:
             raise ValueError(
-                f"y has {target.shape[1]} outputs, but {type(self).__name__} was fitted "
-                f"with {self.n_outputs_}."
+                f"y has {n_outputs} outputs, but {type(self).__name__} was "
+                f"fitted with {self.n_outputs_}."
             )
-        self.n_outputs_ = target.shape[1]
-        (self.out_activation_,) = row.per_sample
+        self.n_outputs_ = n_outputs
+        self.out_activation_ = row.terms["real"].link
         return target
+
+    def _count_outputs(self, row, n_targets):
+        n_columns = row.columns(**_options.loss_params(self))
+        if n_columns > 1 and n_targets > 1:
+            raise ValueError(
+                f"loss={self.loss!r} with loss_params={self.loss_params} gives several "
+                f"columns for one target, however: y has {n_targets}."
+            )
+        return n_columns * n_targets
 
     def _score(self, target, outputs, sample_weight):
         if not np.isfinite(outputs).all():
             return np.nan
         with np.errstate(over="ignore"):  # on the way to a divergence, which is told
-            return r2_score(target, outputs, sample_weight=sample_weight)
+            if target.shape[1] == outputs.shape[1]:
+                return r2_score(target, outputs, sample_weight=sample_weight)
+            return self._score_columns(target, outputs, sample_weight)
+
+    def _score_columns(self, y, outputs, sample_weight):
+        score = get_loss(self.loss).score
+        params = _options.loss_params(self)
+        return score(np.ravel(y), outputs, sample_weight, **params)
+
+    def score(self, X, y, sample_weight=None):
+        """Compute the coefficient of determination R^2.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights; None is one each.
+
+        Returns
+        -------
+        score : float
+            R^2; of several quantiles the mean of their D^2 scores, see
+            `sklearn.metrics.d2_pinball_score`.
+        """
+        outputs = self.predict(X)
+        if outputs.ndim == 2 and np.ndim(y) == 1:
+            return self._score_columns(y, outputs, sample_weight)
+        return r2_score(y, outputs, sample_weight=sample_weight)
 
     @stochastic_only
     @fit_context(prefer_skip_nested_validation=True)
@@ -398,3 +495,33 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         outputs = self._outputs(X)
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
+
+    def predict_samples(self, X, n_samples, *, random_state=0):
+        """Sample the predictions, to see how sure they are.
+
+        With dropout a sample is a prediction with units dropped (Monte-Carlo dropout);
+        without it, a sample is a member's.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        n_samples : int
+            Number of samples; without dropout at most `n_members`.
+
+        random_state : int, RandomState instance or None, default=0
+            Source of the masks.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples, n) or (n_samples, n, n_outputs)
+            Each sample as `predict` returns it.
+
+        References
+        ----------
+        Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing
+        model uncertainty in deep learning", ICML 2016.
+        """
+        samples = self._samples(X, n_samples, random_state)
+        return samples[..., 0] if self.n_outputs_ == 1 else samples

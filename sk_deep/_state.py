@@ -15,7 +15,8 @@ def describe(net: Net) -> dict[str, Any]:
     return {
         **net.module_.architecture,
         "loss": net.criterion_.loss,
-        "out_activation": net.criterion_.out_activation,
+        "kind": net.criterion_.kind,
+        "loss_params": net.criterion_.params,
     }
 
 
@@ -46,10 +47,8 @@ def net_state(net: Net, *, with_training: bool) -> dict[str, Any]:
 def net_from_state(state: Mapping[str, Any], *, device: str) -> Net:
     """Build a net for prediction from a state, on a device."""
     architecture = dict(state["description"])
-    loss, out_activation = (architecture.pop(k) for k in ("loss", "out_activation"))
-    net = make_net(
-        architecture, loss=loss, out_activation=out_activation, device=device
-    )
+    loss = {name: architecture.pop(name) for name in ("loss", "kind", "loss_params")}
+    net = make_net(architecture, **loss, device=device)
     _load_weights(net, state)
     net.loaded_training_ = state["training"]
     return net
@@ -98,8 +97,7 @@ def _training_state(net: Net) -> dict[str, Any] | None:
     """Describe what further training goes on from; None if there is nothing."""
     if not net.n_epochs_:
         return net.loaded_training_
-    has_masks = bool(net.module_.dropout_layers())
-    generator = net.module_.generator.get_state() if has_masks else None
+    generator = net.module_.generator.get_state() if net.draws_noise else None
     return {
         "solver": type(net.optimizer_).__name__,
         "optimizer": _map(net.optimizer_.state_dict(), _to_numpy),
@@ -116,7 +114,8 @@ def _fits(training: Mapping[str, Any], net: Net) -> bool:
 
 def _load_optimizer(net: Net, training: Mapping[str, Any]) -> None:
     net.optimizer_.load_state_dict(_map(training["optimizer"], _to_tensor))
-    # NOTE[DIFF] parameters set since then act; scikit-learn keeps the former ones
+    # NOTE[DIFF] parameters set between partial fits: they act; scikit-learn keeps those
+    # of the first call
     for group in net.optimizer_.param_groups:
         group.update(net.optimizer_.defaults)
     net.reductions_ = training["reductions"].copy()

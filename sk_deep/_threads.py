@@ -21,10 +21,7 @@ class _Fits:
 def threads_for(work: int) -> Iterator[None]:
     """Run small steps on one thread, since more only spin at barriers.
 
-    Parameters
-    ----------
-    work : int
-        Multiply-adds of a step.
+    A step is small by its `work`, the number of its multiply-adds.
     """
     if work > _ONE_THREAD_WORK:
         yield

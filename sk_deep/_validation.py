@@ -13,7 +13,6 @@ from sklearn.model_selection import train_test_split
 from sk_deep._batches import Data
 from sk_deep._net import Net
 from sk_deep._state import member_net
-from sk_deep.losses import INVERSE_LINKS
 
 
 class Validation(NamedTuple):
@@ -129,6 +128,7 @@ def split_rows(
 
 
 def _rare_class_error(error: ValueError, y: NDArray) -> ValueError:
+    # NOTE[DIFF] classes of one sample: scikit-learn names their codes, not the labels
     labels, counts = np.unique(y, return_counts=True)
     return ValueError(
         f"{error} In the labels of y: {labels[counts < 2].tolist()}. Add samples of "
@@ -160,10 +160,8 @@ def validation_score(estimator, fold: Fold) -> Callable[[Net], list[float] | NDA
 
 
 def _default_score(estimator, parts: list[Rows]):
-    link = INVERSE_LINKS[estimator.out_activation_]
-
     def score(net: Net) -> list[float]:
-        outputs = link(net.outputs_).numpy(force=True)
+        outputs = net.criterion_.inverse_link(net.outputs_).numpy(force=True)
         outputs = outputs.reshape(len(parts), -1, outputs.shape[-1])
         return [
             estimator._score(part.target, members_outputs, part.weight)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 aten = torch.ops.aten
 
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
 
 class PReLU(nn.Module):
     """Parametric rectifier, ``max(0, z) + slope * min(0, z)``, a slope per unit.
@@ -79,6 +81,11 @@ class Activation:
     ----------
     layer : callable
         Builds the module.
+    summary, source : str
+        Its formula, and where it is from.
+    derivative : callable, default=None
+        Takes the gradient by the outputs, the inputs z and the outputs h, and gives
+        the gradient by the inputs; None leaves it to autograd.
     init_factor : float, default=6.0
         Numerator of scikit-learn's Glorot bound, sqrt(init_factor / (in + out)).
     has_pieces : bool, default=False
@@ -86,16 +93,15 @@ class Activation:
         number.
     has_slopes : bool, default=False
         Whether a unit has a learned slope; `layer` then takes the slopes' shape.
-    derivative : callable, default=None
-        Takes the gradient by the outputs, the inputs z and the outputs h, and gives
-        the gradient by the inputs; None leaves it to autograd.
     """
 
     layer: Callable[..., nn.Module]
+    summary: str
+    source: str
+    derivative: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     init_factor: float = 6.0
     has_pieces: bool = False
     has_slopes: bool = False
-    derivative: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
     def build(self, shape: tuple[int, ...], pieces: int) -> nn.Module:
         """Build the layer for units of the given shape."""
@@ -105,50 +111,107 @@ class Activation:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(nn.Identity, derivative=lambda g, z, h: g),
+    "identity": Activation(
+        nn.Identity,
+        "z",
+        'B. Widrow and M. Hoff, "Adaptive switching circuits", IRE WESCON 1960.',
+        derivative=lambda g, z, h: g,
+    ),
     "logistic": Activation(
         nn.Sigmoid,
-        init_factor=2.0,
+        "1 / (1 + exp(-z))",
+        'D. Rumelhart, G. Hinton and R. Williams, "Learning representations by'
+        ' back-propagating errors", Nature 1986.',
         derivative=lambda g, z, h: aten.sigmoid_backward(g, h),
+        init_factor=2.0,
     ),
-    "tanh": Activation(nn.Tanh, derivative=lambda g, z, h: aten.tanh_backward(g, h)),
-    # X. Glorot, A. Bordes and Y. Bengio, "Deep sparse rectifier neural networks",
-    # AISTATS 2011.
+    "tanh": Activation(
+        nn.Tanh,
+        "tanh(z)",
+        'Y. LeCun, L. Bottou, G. Orr and K.-R. Mueller, "Efficient backprop", in Neural'
+        " Networks: Tricks of the Trade, 1998.",
+        derivative=lambda g, z, h: aten.tanh_backward(g, h),
+    ),
     "relu": Activation(
-        nn.ReLU, derivative=lambda g, z, h: aten.threshold_backward(g, h, 0)
+        nn.ReLU,
+        "max(0, z)",
+        'X. Glorot, A. Bordes and Y. Bengio, "Deep sparse rectifier neural networks",'
+        " AISTATS 2011.",
+        derivative=lambda g, z, h: aten.threshold_backward(g, h, 0),
     ),
-    # A. Maas, A. Hannun and A. Ng, "Rectifier nonlinearities improve neural network
-    # acoustic models", ICML 2013.
     "leaky_relu": Activation(
         nn.LeakyReLU,
+        "max(0, z) + 0.01 min(0, z)",
+        'A. Maas, A. Hannun and A. Ng, "Rectifier nonlinearities improve neural network'
+        ' acoustic models", ICML 2013.',
         derivative=lambda g, z, h: aten.leaky_relu_backward(g, z, 0.01, False),
     ),
-    "prelu": Activation(PReLU, has_slopes=True),
-    # D.-A. Clevert, T. Unterthiner and S. Hochreiter, "Fast and accurate deep network
-    # learning by exponential linear units (ELUs)", ICLR 2016.
+    "prelu": Activation(
+        PReLU,
+        "max(0, z) + slope min(0, z), with a learned slope per unit, not penalised",
+        'K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers: surpassing'
+        ' human-level performance on ImageNet classification", ICCV 2015.',
+        has_slopes=True,
+    ),
     "elu": Activation(
-        nn.ELU, derivative=lambda g, z, h: aten.elu_backward(g, 1, 1, 1, False, z)
+        nn.ELU,
+        "z if z > 0, else exp(z) - 1",
+        'D.-A. Clevert, T. Unterthiner and S. Hochreiter, "Fast and accurate deep'
+        ' network learning by exponential linear units (ELUs)", ICLR 2016.',
+        derivative=lambda g, z, h: aten.elu_backward(g, 1, 1, 1, False, z),
     ),
-    # G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural
-    # networks", NeurIPS 2017.
-    "selu": Activation(nn.SELU),
-    # D. Hendrycks and K. Gimpel, "Gaussian error linear units (GELUs)", arXiv 2016.
-    "gelu": Activation(nn.GELU, derivative=lambda g, z, h: aten.gelu_backward(g, z)),
-    # S. Elfwing, E. Uchibe and K. Doya, "Sigmoid-weighted linear units for neural
-    # network function approximation in reinforcement learning", Neural Networks 2018.
-    "silu": Activation(nn.SiLU, derivative=lambda g, z, h: aten.silu_backward(g, z)),
-    # D. Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020.
-    "mish": Activation(nn.Mish, derivative=lambda g, z, h: aten.mish_backward(g, z)),
-    # C. Dugas, Y. Bengio, F. Belisle, C. Nadeau and R. Garcia, "Incorporating
-    # second-order functional knowledge for better option pricing", NIPS 2000.
+    "selu": Activation(
+        nn.SELU,
+        "1.0507 z if z > 0, else 1.7581 (exp(z) - 1)",
+        'G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing'
+        ' neural networks", NeurIPS 2017.',
+        derivative=lambda g, z, h: aten.elu_backward(
+            g, SELU_ALPHA, SELU_SCALE, 1, False, z
+        ),
+    ),
+    "gelu": Activation(
+        nn.GELU,
+        "z Phi(z), with the normal distribution function Phi",
+        'D. Hendrycks and K. Gimpel, "Gaussian error linear units (GELUs)", arXiv'
+        " 2016.",
+        derivative=lambda g, z, h: aten.gelu_backward(g, z),
+    ),
+    "silu": Activation(
+        nn.SiLU,
+        "z / (1 + exp(-z)), also called swish",
+        'S. Elfwing, E. Uchibe and K. Doya, "Sigmoid-weighted linear units for neural'
+        ' network function approximation in reinforcement learning", Neural Networks'
+        " 2018.",
+        derivative=lambda g, z, h: aten.silu_backward(g, z),
+    ),
+    "mish": Activation(
+        nn.Mish,
+        "z tanh(log(1 + exp(z)))",
+        'D. Misra, "Mish: a self regularized non-monotonic activation function", BMVC'
+        " 2020.",
+        derivative=lambda g, z, h: aten.mish_backward(g, z),
+    ),
     "softplus": Activation(
-        nn.Softplus, derivative=lambda g, z, h: aten.softplus_backward(g, z, 1, 20)
+        nn.Softplus,
+        "log(1 + exp(z))",
+        'C. Dugas, Y. Bengio, F. Belisle, C. Nadeau and R. Garcia, "Incorporating'
+        ' second-order functional knowledge for better option pricing", NIPS 2000.',
+        derivative=lambda g, z, h: aten.softplus_backward(g, z, 1, 20),
     ),
-    # R. Collobert, "Large scale machine learning", thesis, Universite Paris 6, 2004.
     "hard_tanh": Activation(
-        nn.Hardtanh, derivative=lambda g, z, h: aten.hardtanh_backward(g, z, -1, 1)
+        nn.Hardtanh,
+        "min(1, max(-1, z))",
+        'R. Collobert, "Large scale machine learning", thesis, Universite Paris 6,'
+        " 2004.",
+        derivative=lambda g, z, h: aten.hardtanh_backward(g, z, -1, 1),
     ),
-    "maxout": Activation(Maxout, has_pieces=True),
+    "maxout": Activation(
+        Maxout,
+        "the largest of `maxout_pieces` linear functions of the layer before",
+        'I. Goodfellow, D. Warde-Farley, M. Mirza, A. Courville and Y. Bengio, "Maxout'
+        ' networks", ICML 2013.',
+        has_pieces=True,
+    ),
 }
 
 
@@ -156,4 +219,4 @@ def get_activation(activation: str | type[nn.Module]) -> Activation:
     """Look a name up in `ACTIVATIONS`; a module class is a row of its own."""
     if isinstance(activation, str):
         return ACTIVATIONS[activation]
-    return Activation(activation)
+    return Activation(activation, "a layer of one's own", "")

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
@@ -43,6 +44,77 @@ class Verbose(Callback):
         print(f"Iteration {row['epoch']}, loss = {row['train_loss']:.8f}")
         if "valid_score" in row:
             print(f"Validation score: {row['valid_score']:f}")
+
+
+class MaxNorm(Callback):
+    """Bound the norm of the weights that lead into each unit, after every step.
+
+    Parameters
+    ----------
+    bound : float
+        The largest norm.
+
+    References
+    ----------
+    N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov,
+    "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014,
+    sec. 5.1.
+    """
+
+    def __init__(self, bound: float) -> None:
+        self.bound = bound
+
+    @torch.no_grad()
+    def on_batch_end(self, net, training=False, **kwargs) -> None:
+        """Scale down the weights of the units that are beyond the bound."""
+        if training:
+            for layer in net.module_.linear_layers():
+                norms = layer.weight.norm(dim=-2, keepdim=True)
+                layer.weight.mul_(self.bound / norms.clamp(min=self.bound))
+
+
+class GradientClip(Callback):
+    """Bound the norm of each member's gradient, penalty included.
+
+    Parameters
+    ----------
+    bound : float
+        The largest norm.
+
+    References
+    ----------
+    R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent
+    neural networks", ICML 2013, alg. 1.
+    """
+
+    def __init__(self, bound: float) -> None:
+        self.bound = bound
+
+    def on_grad_computed(self, net, **kwargs) -> None:
+        """Scale the gradients that are beyond the bound."""
+        gradient = net.module_.flat_grad
+        norms = gradient.norm(dim=-1, keepdim=True)
+        gradient.mul_(self.bound / norms.clamp(min=self.bound))
+
+
+class DropoutAnnealing(Callback):
+    """Let the probabilities of dropout follow a schedule, epoch by epoch.
+
+    Parameters
+    ----------
+    factor : callable
+        Factor on the probabilities as a function of the part of the longest training
+        that is done, see `sk_deep.dropouts.DROPOUT_SCHEDULES`.
+    """
+
+    def __init__(self, factor: Callable[[float], float]) -> None:
+        self.factor = factor
+
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        """Set the probabilities of the epoch."""
+        fraction = min(1.0, net.n_epochs_ / net.max_epochs)
+        for layer in net.module_.dropout_layers():
+            layer.anneal(self.factor(fraction))
 
 
 class Stopping(Callback):
@@ -111,7 +183,9 @@ class Stopping(Callback):
     def _diverge(self, net, member: int) -> None:
         epoch = net.history[-1, "epoch"]
         if not (self.validates and np.isfinite(self.best[member])):
+            # NOTE[DIFF] divergence: scikit-learn trains on, and raises at the end
             raise divergence(epoch)
+        # NOTE[DIFF] divergence with early stopping: scikit-learn trains on, silently
         warnings.warn(
             f"The loss was no longer finite at epoch {epoch}; the weights of the epoch "
             "with the best validation score are kept. Scale X or lower "

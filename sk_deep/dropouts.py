@@ -1,13 +1,41 @@
-"""Dropout and its kin: one row each in `DROPOUTS`.
+"""Dropout and its kin: one row each in `DROPOUTS`, and the schedules of its strength.
 
-Masks come from random bits compared with a threshold, drawn from a private generator:
-cheaper than one random float per unit, and no global random state is touched.
+All of them act in training alone and keep the expectation of a unit's value, so that
+nothing has to be scaled in prediction. Masks come from random bits compared with a
+threshold, drawn from a private generator: cheaper than one random float per unit, and
+no global random state is touched.
 """
 
+import functools
+import math
+from collections.abc import Callable
+from numbers import Real
+from typing import Protocol
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sk_deep._compat import Interval, StrOptions
+from sk_deep.activations import SELU_ALPHA, SELU_SCALE
+
+Pointwise = Callable[[Tensor], Tensor]
+
 _LEVELS = 2**16  # a mask's probability is a multiple of 1 / _LEVELS
+
+
+class LinearMap(Protocol):
+    """What the types need of a linear layer."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+
+    @staticmethod
+    def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Compute ``x @ weight + bias``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply `affine` to the layer's own weight and bias."""
 
 
 class Dropout(nn.Module):
@@ -20,11 +48,24 @@ class Dropout(nn.Module):
     ----------
     p : float
         Probability of dropping a unit, in [0, 1); rounded to a multiple of 2**-16.
+    members : tuple of int, default=()
+        ``()`` for one network, ``(n_members,)`` for a stack.
 
     Attributes
     ----------
     generator : torch.Generator or None
         Source of the masks, on the device of the input; set by the network.
+    constraints : dict
+        Names of the type's own parameters, with scikit-learn's constraints on them.
+    only_activation : str or None
+        The activation that the type is made for; None is any.
+    acts_on_inputs : bool
+        Whether the type has a meaning for inputs, too; else they get this class.
+    multiplies : bool
+        Whether the noise is a factor, `mask`, that does not depend on the units.
+    predicts_by_p : bool
+        Whether prediction, too, depends on the probability. It is then a buffer, which
+        is kept and restored with the weights that were trained under it.
 
     References
     ----------
@@ -32,28 +73,279 @@ class Dropout(nn.Module):
     "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
     """
 
-    def __init__(self, p: float) -> None:
+    constraints: dict[str, list] = {}
+    only_activation: str | None = None
+    acts_on_inputs = True
+    multiplies = True
+    predicts_by_p = False
+    kept_p: Tensor
+
+    def __init__(self, p: float, *, members: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.generator: torch.Generator | None = None
-        self._n_drop = min(round(p * _LEVELS), _LEVELS - 1)
+        self._initial_p = p
+        if self.predicts_by_p:
+            self.register_buffer("kept_p", torch.zeros(*members, 1, 1))
+        self.anneal(1.0)
+
+    @classmethod
+    def needs_pointwise(cls, **params) -> bool:
+        """Whether the activation must act on single values, with these parameters."""
+        return False
 
     @property
     def p(self) -> float:
         """Probability of dropping a unit."""
         return self._n_drop / _LEVELS
 
+    def anneal(self, factor: float) -> None:
+        """Set `p` to a part of its initial value."""
+        self._n_drop = min(round(factor * self._initial_p * _LEVELS), _LEVELS - 1)
+        if self.predicts_by_p:
+            self.kept_p.fill_(self.p)
+
+    def bits(self, like: Tensor) -> Tensor:
+        """Draw integers, uniform in [-2**15, 2**15), of the shape of a tensor."""
+        n_words = -(-like.numel() // 4)
+        words = torch.empty(n_words, dtype=torch.int64, device=like.device)
+        words.random_(-(2**63), None, generator=self.generator)
+        return words.view(torch.int16)[: like.numel()].view(like.shape)
+
+    def keep(self, like: Tensor) -> Tensor:
+        """Draw booleans that are true with probability 1 - p."""
+        return self.bits(like) >= self._n_drop - _LEVELS // 2
+
     def mask(self, x: Tensor) -> Tensor:
         """Draw a mask of zeros and 1 / (1 - p), of the shape and dtype of `x`."""
-        n_words = -(-x.numel() // 4)
-        words = torch.empty(n_words, dtype=torch.int64, device=x.device)
-        words.random_(-(2**63), None, generator=self.generator)
-        bits = words.view(torch.int16)[: x.numel()].view(x.shape)
-        keep = bits >= self._n_drop - _LEVELS // 2
-        return keep.to(x.dtype).mul_(1 / (1 - self.p))
+        return self.keep(x).to(x.dtype).mul_(1 / (1 - self.p))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, h: Tensor, z: Tensor | None = None) -> Tensor:
         """Multiply by a mask in training (sec. 4, r ~ Bernoulli), else pass on."""
-        return x * self.mask(x) if self.training else x
+        return h * self.mask(h) if self.training else h
+
+    def hidden(
+        self, x: Tensor, linear: LinearMap, normalize: Pointwise, activate: Pointwise
+    ) -> Tensor:
+        """Compute the values of a hidden layer, noise included.
+
+        Parameters
+        ----------
+        x : Tensor of shape (..., batch, n_in)
+            Values of the layer before.
+        linear, normalize, activate : callable
+            The layer's linear map, and what follows it.
+
+        Returns
+        -------
+        h : Tensor of shape (..., batch, n_units)
+            Values of the units.
+        """
+        z = normalize(linear.forward(x))
+        return self(activate(z), z)
 
 
-DROPOUTS: dict[str, type[Dropout]] = {"standard": Dropout}
+class GaussianDropout(Dropout):
+    """Multiply each unit by a normal factor of mean 1 and variance p / (1 - p).
+
+    Parameters
+    ----------
+    p : float
+        Probability of dropping a unit in the dropout of equal variance, in [0, 1).
+    members : tuple of int, default=()
+        ``()`` for one network, ``(n_members,)`` for a stack.
+
+    References
+    ----------
+    N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov,
+    "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014,
+    sec. 10.
+    """
+
+    def mask(self, x: Tensor) -> Tensor:
+        """Draw the factors, of the shape and dtype of `x`."""
+        noise = torch.empty_like(x).normal_(generator=self.generator)
+        return noise.mul_(math.sqrt(self.p / (1 - self.p))).add_(1)
+
+
+class AlphaDropout(Dropout):
+    """Set each unit to the lower limit of selu with probability `p`, then rescale.
+
+    It keeps mean 0 and variance 1, and so the self-normalization of selu networks.
+
+    Parameters
+    ----------
+    p : float
+        Probability of dropping a unit, in [0, 1).
+    members : tuple of int, default=()
+        ``()`` for one network, ``(n_members,)`` for a stack.
+
+    References
+    ----------
+    G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural
+    networks", NeurIPS 2017, sec. "New dropout technique".
+    """
+
+    only_activation = "selu"
+    multiplies = False
+
+    def forward(self, h: Tensor, z: Tensor | None = None) -> Tensor:
+        """Apply ``a (h d + alpha' (1 - d)) + b`` in training, else pass on."""
+        if not self.training:
+            return h
+        limit = -SELU_SCALE * SELU_ALPHA  # alpha', that of selu at minus infinity
+        q = 1 - self.p
+        a = (q + limit**2 * q * self.p) ** -0.5
+        b = -a * self.p * limit
+        return torch.where(self.keep(h), a * h + b, a * limit + b)
+
+
+class Standout(Dropout):
+    """Keep each unit with a probability that grows with its own activity.
+
+    A unit of input z is kept with probability ``sigmoid(alpha z + beta + c)``, where
+    the constant c makes it ``1 - p`` at ``alpha z + beta = 0``; in prediction the unit
+    is multiplied by that probability. At ``p = 0.5`` it is the paper's. The mask is a
+    constant to the gradient, as there.
+
+    Parameters
+    ----------
+    p : float
+        Probability of dropping a unit at ``alpha z + beta = 0``, in [0, 1).
+    members : tuple of int, default=()
+        ``()`` for one network, ``(n_members,)`` for a stack.
+    alpha : float, default=1.0
+        Slope.
+    beta : float, default=0.0
+        Shift.
+
+    References
+    ----------
+    J. Ba and B. Frey, "Adaptive dropout for training deep neural networks", NIPS 2013.
+    """
+
+    constraints = {
+        "alpha": [Interval(Real, None, None, closed="neither")],
+        "beta": [Interval(Real, None, None, closed="neither")],
+    }
+    acts_on_inputs = False
+    multiplies = False
+    predicts_by_p = True
+
+    def __init__(
+        self,
+        p: float,
+        *,
+        members: tuple[int, ...] = (),
+        alpha: float = 1.0,
+        beta: float = 0.0,
+    ) -> None:
+        super().__init__(p, members=members)
+        self.alpha = alpha
+        self.beta = beta
+
+    def keep_probability(self, z: Tensor) -> Tensor:
+        """Probability of keeping units of input `z`, eq. 3 with pi = alpha w + beta."""
+        return (self.alpha * z + (self.beta - self.kept_p.logit())).sigmoid()
+
+    def forward(self, h: Tensor, z: Tensor | None = None) -> Tensor:
+        """Multiply by a mask in training (eq. 1), else by its expectation (eq. 4)."""
+        z = h if z is None or z.shape != h.shape else z  # maxout has z of its pieces
+        with torch.set_grad_enabled(not self.training and torch.is_grad_enabled()):
+            probability = self.keep_probability(z)
+        if not self.training:
+            return h * probability
+        threshold = probability * _LEVELS - _LEVELS // 2
+        return h * (self.bits(h) < threshold)
+
+
+class DropConnect(Dropout):
+    """Set each weight and bias of a layer to zero with probability `p` in training.
+
+    The kept ones are divided by 1 - p. A mask serves a batch, where the paper draws one
+    for each row: the law of a row is the same, and a layer stays one matrix product.
+
+    Parameters
+    ----------
+    p : float
+        Probability of dropping a weight that leads into a hidden unit, in [0, 1).
+    members : tuple of int, default=()
+        ``()`` for one network, ``(n_members,)`` for a stack.
+    inference : {"mean", "gaussian"}, default="mean"
+        How to predict: with the mean weights, or, as the paper does, with the mean of
+        the activation under the normal law that has the mean and the variance of the
+        unit's input. That mean is found by Gauss-Hermite quadrature, where the paper
+        samples, so that predictions do not vary.
+
+    References
+    ----------
+    L. Wan, M. Zeiler, S. Zhang, Y. LeCun and R. Fergus, "Regularization of neural
+    networks using DropConnect", ICML 2013.
+    """
+
+    constraints = {"inference": [StrOptions({"mean", "gaussian"})]}
+    acts_on_inputs = False
+    multiplies = False
+    predicts_by_p = True
+    n_nodes = 32
+
+    @classmethod
+    def needs_pointwise(cls, *, inference: str = "mean") -> bool:
+        """Whether the activation must act on single values, with these parameters."""
+        return inference == "gaussian"  # maxout's pieces vary on their own
+
+    def __init__(
+        self, p: float, *, members: tuple[int, ...] = (), inference: str = "mean"
+    ) -> None:
+        super().__init__(p, members=members)
+        self.inference = inference
+
+    def hidden(
+        self, x: Tensor, linear: LinearMap, normalize: Pointwise, activate: Pointwise
+    ) -> Tensor:
+        """Compute the units' values with masked weights (eq. 4), or their mean."""
+        if self.training:
+            weight, bias = linear.weight, linear.bias
+            masked = weight * self.mask(weight), bias * self.mask(bias)
+            return activate(normalize(linear.affine(x, *masked)))
+        if self.inference == "mean":
+            return activate(normalize(linear.forward(x)))
+        return self._expectation(x, linear, lambda z: activate(normalize(z)))
+
+    def _expectation(self, x: Tensor, linear: LinearMap, activate: Pointwise) -> Tensor:
+        """Mean of the activation under a normal law of its input (sec. 3.2)."""
+        mean = linear.forward(x)
+        squares = linear.affine(
+            x.square(), linear.weight.square(), linear.bias.square()
+        )
+        spread = (squares * (self.kept_p / (1 - self.kept_p))).sqrt()
+        nodes, weights = np.polynomial.hermite_e.hermegauss(self.n_nodes)
+        values = [
+            float(weight) * activate(mean + float(node) * spread)
+            for node, weight in zip(nodes, weights, strict=True)
+        ]
+        return functools.reduce(torch.add, values) / math.sqrt(2 * math.pi)
+
+
+DROPOUTS: dict[str, type[Dropout]] = {
+    "standard": Dropout,
+    "gaussian": GaussianDropout,
+    "alpha": AlphaDropout,
+    "standout": Standout,
+    "dropconnect": DropConnect,
+}
+
+
+def dropout_of_inputs(dropout_type: str, p: float) -> Dropout:
+    """Build the layer that acts on the inputs beside a type of dropout."""
+    kind = DROPOUTS[dropout_type]
+    return kind(p) if kind.acts_on_inputs else Dropout(p)
+
+
+# The factor on the probabilities as a function of the part of the training that is
+# done. S. Rennie, V. Goel and S. Thomas, "Annealed dropout training of deep networks",
+# SLT 2014: linear is their eq. 3.
+DROPOUT_SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda fraction: 1.0,
+    "linear": lambda fraction: 1 - fraction,
+    "cosine": lambda fraction: (1 + math.cos(math.pi * fraction)) / 2,
+}

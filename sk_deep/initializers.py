@@ -5,13 +5,14 @@ An initializer draws the weights and the biases of one layer from a numpy
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
 Weights = tuple[NDArray[np.float64], NDArray[np.float64]]
-Initializer = Callable[[RandomState, int, int, float], Weights]
+Draw = Callable[[RandomState, int, int, float], Weights]
 
 
 def _auto(random_state: RandomState, n_in: int, n_out: int, factor: float) -> Weights:
@@ -21,7 +22,7 @@ def _auto(random_state: RandomState, n_in: int, n_out: int, factor: float) -> We
     return weights, random_state.uniform(-bound, bound, n_out)
 
 
-def _uniform(variance: Callable[[int, int], float]) -> Initializer:
+def _uniform(variance: Callable[[int, int], float]) -> Draw:
     def draw(
         random_state: RandomState, n_in: int, n_out: int, factor: float
     ) -> Weights:
@@ -31,7 +32,7 @@ def _uniform(variance: Callable[[int, int], float]) -> Initializer:
     return draw
 
 
-def _normal(variance: Callable[[int, int], float]) -> Initializer:
+def _normal(variance: Callable[[int, int], float]) -> Draw:
     def draw(
         random_state: RandomState, n_in: int, n_out: int, factor: float
     ) -> Weights:
@@ -63,20 +64,58 @@ def _lecun(n_in: int, n_out: int) -> float:
     return 1 / n_in
 
 
+@dataclass(frozen=True)
+class Initializer:
+    """A row of `INITIALIZERS`.
+
+    Parameters
+    ----------
+    draw : callable
+        Draws the weights (n_in, n_out) and the biases (n_out,) of a layer from a
+        ``RandomState``, n_in, n_out and the factor of the activation's row.
+    summary, source : str
+        The law of the weights, and where it is from.
+    """
+
+    draw: Draw
+    summary: str
+    source: str
+
+
+_GLOROT = (
+    'X. Glorot and Y. Bengio, "Understanding the difficulty of training deep'
+    ' feedforward neural networks", AISTATS 2010, '
+)
+_HE = (
+    'K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers: surpassing'
+    ' human-level performance on ImageNet classification", ICCV 2015, eq. 10.'
+)
+
 INITIALIZERS: dict[str, Initializer] = {
-    "auto": _auto,
-    # X. Glorot and Y. Bengio, "Understanding the difficulty of training deep
-    # feedforward neural networks", AISTATS 2010, eqs. 12 and 16.
-    "glorot_uniform": _uniform(_glorot),
-    "glorot_normal": _normal(_glorot),
-    # K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015,
-    # eq. 10.
-    "he_uniform": _uniform(_he),
-    "he_normal": _normal(_he),
-    # Y. LeCun, L. Bottou, G. Orr and K.-R. Mueller, "Efficient backprop", in Neural
-    # Networks: Tricks of the Trade, 1998, eq. 16.
-    "lecun_normal": _normal(_lecun),
-    # A. Saxe, J. McClelland and S. Ganguli, "Exact solutions to the nonlinear dynamics
-    # of learning in deep linear neural networks", ICLR 2014.
-    "orthogonal": _orthogonal,
+    "auto": Initializer(
+        _auto,
+        "scikit-learn's: glorot_uniform, a third of the variance with logistic units,"
+        " and the biases too",
+        _GLOROT + "eq. 16.",
+    ),
+    "glorot_uniform": Initializer(
+        _uniform(_glorot), "uniform of variance 2 / (n_in + n_out)", _GLOROT + "eq. 16."
+    ),
+    "glorot_normal": Initializer(
+        _normal(_glorot), "normal of variance 2 / (n_in + n_out)", _GLOROT + "eq. 12."
+    ),
+    "he_uniform": Initializer(_uniform(_he), "uniform of variance 2 / n_in", _HE),
+    "he_normal": Initializer(_normal(_he), "normal of variance 2 / n_in", _HE),
+    "lecun_normal": Initializer(
+        _normal(_lecun),
+        "normal of variance 1 / n_in, for selu",
+        'Y. LeCun, L. Bottou, G. Orr and K.-R. Mueller, "Efficient backprop", in Neural'
+        " Networks: Tricks of the Trade, 1998, eq. 16.",
+    ),
+    "orthogonal": Initializer(
+        _orthogonal,
+        "orthonormal rows or columns",
+        'A. Saxe, J. McClelland and S. Ganguli, "Exact solutions to the nonlinear'
+        ' dynamics of learning in deep linear neural networks", ICLR 2014.',
+    ),
 }

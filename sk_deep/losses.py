@@ -1,21 +1,33 @@
 """Losses: one row each in `LOSSES`.
 
-A row holds the loss per sample for each output activation (the inverse link) that it
-knows. Losses take the raw outputs of the network, before that activation. They are
-half squared error and half Poisson deviance, as scikit-learn's.
+A row holds a term for each kind of target that the loss is defined for: the inverse
+link, which is the activation of the output units, and the loss per sample. Losses take
+the raw outputs of the network, before that activation. They are half squared error and
+half deviances, as scikit-learn's.
+
+Kinds of targets: "multiclass", class indices (..., batch) or probabilities of the
+classes (..., batch, n_outputs); "binary", indicators or probabilities (..., batch,
+n_outputs), of two classes or of several labels; "real", numbers of the same shape.
 """
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import d2_pinball_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PerSample = Callable[[Tensor, Tensor], Tensor]
-WithGradient = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+from sk_deep._compat import Interval
+
+PerSample = Callable[..., Tensor]
+WithGradient = Callable[..., tuple[Tensor, Tensor]]
 
 INVERSE_LINKS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda raw: raw,
@@ -23,6 +35,64 @@ INVERSE_LINKS: dict[str, Callable[[Tensor], Tensor]] = {
     "softmax": lambda raw: raw.softmax(dim=-1),
     "exp": torch.exp,
 }
+
+
+# ---- the rows of a batch, of one kind or of another --------------------------------
+
+
+def soft_targets(y: Tensor, n_classes: int, like: Tensor) -> Tensor:
+    """Turn class indices into probabilities of the classes.
+
+    Parameters
+    ----------
+    y : Tensor
+        Class indices (..., batch) as integers; floats are given back as they are.
+    n_classes : int
+        Number of classes.
+    like : Tensor
+        Of the dtype that is wanted.
+
+    Returns
+    -------
+    y : Tensor of shape (..., batch, n_classes)
+        The probabilities.
+    """
+    return y if y.is_floating_point() else F.one_hot(y, n_classes).to(like.dtype)
+
+
+def smooth(y: Tensor, amount: float, n_classes: int) -> Tensor:
+    """Mix probabilities with the uniform ones, ``(1 - e) y + e / K``.
+
+    Parameters
+    ----------
+    y : Tensor
+        Probabilities.
+    amount : float
+        The part e of the uniform ones, in [0, 1).
+    n_classes : int
+        Number of classes K; an indicator has two.
+
+    Returns
+    -------
+    y : Tensor
+        The smoothed probabilities.
+
+    References
+    ----------
+    C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the
+    Inception architecture for computer vision", CVPR 2016, sec. 7.
+    """
+    return (1 - amount) * y + amount / n_classes
+
+
+def _expected(losses: Tensor, y: Tensor) -> Tensor:
+    """Take each row's loss at its class, or the mean over its classes' probabilities.
+
+    `losses` (..., batch, n_classes) are those that each class would have.
+    """
+    if y.is_floating_point():
+        return torch.linalg.vecdot(losses, y)
+    return losses.gather(-1, y.unsqueeze(-1)).squeeze(-1)
 
 
 def _log_softmax(raw: Tensor) -> Tensor:
@@ -34,30 +104,88 @@ def _log_softmax(raw: Tensor) -> Tensor:
     return raw.mT.contiguous().log_softmax(dim=-2).mT
 
 
-# NOTE[DIFF] scikit-learn clips probabilities at the machine epsilon where it reports
-# the log loss (never in its gradient). Ours is computed from the raw outputs, needs no
-# clipping, and so goes on telling bad from worse below that epsilon.
+# ---- losses of classifiers ---------------------------------------------------------
+
+
+# NOTE[DIFF] reported log loss: scikit-learn clips probabilities at the machine epsilon
+# (never in its gradient). Ours is computed from the raw outputs, needs no clipping, and
+# so goes on telling bad from worse below that epsilon.
 def _multinomial_log_loss(raw: Tensor, y: Tensor) -> Tensor:
-    """Negative log of the softmax at the class index `y`."""
-    return -_log_softmax(raw).gather(-1, y.unsqueeze(-1)).squeeze(-1)
+    return _expected(-_log_softmax(raw), y)
 
 
 def _multinomial_log_loss_gradient(raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     log_probability = _log_softmax(raw)
-    at_class = y.unsqueeze(-1)
-    losses = -log_probability.gather(-1, at_class).squeeze(-1)
-    gradient = log_probability.exp_()  # minus one at the class
-    return losses, gradient.scatter_(-1, at_class, -1.0, reduce="add")
+    losses = -_expected(log_probability, y)
+    gradient = log_probability.exp_()  # minus the target
+    if y.is_floating_point():
+        return losses, gradient.sub_(y)
+    return losses, gradient.scatter_(-1, y.unsqueeze(-1), -1.0, reduce="add")
 
 
 def _binary_log_loss(raw: Tensor, y: Tensor) -> Tensor:
-    """Log loss of the logistic outputs, summed over them."""
     losses = F.binary_cross_entropy_with_logits(raw, y, reduction="none")
     return losses.sum(dim=-1)
 
 
+def _softmax_squared_error(raw: Tensor, y: Tensor) -> Tensor:
+    return _half_squared_error(raw.softmax(dim=-1), soft_targets(y, raw.shape[-1], raw))
+
+
+def _logistic_squared_error(raw: Tensor, y: Tensor) -> Tensor:
+    return _half_squared_error(raw.sigmoid(), y)
+
+
+def _crammer_singer_hinge(raw: Tensor, y: Tensor) -> Tensor:
+    """``max(0, 1 + max_{k != y} raw_k - raw_y)``, eq. 2 of Crammer and Singer."""
+    (first, second), (best, _) = (part.unbind(-1) for part in raw.topk(2, dim=-1))
+    is_best = F.one_hot(best, raw.shape[-1]).bool()
+    rival = torch.where(is_best, second.unsqueeze(-1), first.unsqueeze(-1))
+    return _expected((1 + rival - raw).relu(), y)
+
+
+def _binary_hinge(raw: Tensor, y: Tensor) -> Tensor:
+    """``max(0, 1 - raw)`` of the positive class, ``max(0, 1 + raw)`` of the other."""
+    return (y * (1 - raw).relu() + (1 - y) * (1 + raw).relu()).sum(dim=-1)
+
+
+def _modulate(probability: Tensor, gamma: float) -> Tensor:
+    """``(1 - p)^gamma``, with a finite derivative at p = 1, eq. 4 of Lin et al."""
+    return (1 - probability).clamp(min=torch.finfo(probability.dtype).eps) ** gamma
+
+
+def _multiclass_focal(raw: Tensor, y: Tensor, *, gamma: float = 2.0) -> Tensor:
+    log_probability = _log_softmax(raw)
+    return _expected(-_modulate(log_probability.exp(), gamma) * log_probability, y)
+
+
+def _binary_focal(raw: Tensor, y: Tensor, *, gamma: float = 2.0) -> Tensor:
+    positive = _modulate(raw.sigmoid(), gamma) * F.softplus(-raw)
+    negative = _modulate((-raw).sigmoid(), gamma) * F.softplus(raw)
+    return (y * positive + (1 - y) * negative).sum(dim=-1)
+
+
+# ---- losses of regressors ----------------------------------------------------------
+
+
 def _half_squared_error(raw: Tensor, y: Tensor) -> Tensor:
     return 0.5 * (raw - y).square().sum(dim=-1)
+
+
+def _absolute_error(raw: Tensor, y: Tensor) -> Tensor:
+    return (raw - y).abs().sum(dim=-1)
+
+
+def _huber(raw: Tensor, y: Tensor, *, delta: float = 1.0) -> Tensor:
+    """``r^2 / 2`` up to ``|r| = delta``, ``delta (|r| - delta / 2)`` beyond."""
+    return F.huber_loss(raw, y, reduction="none", delta=delta).sum(dim=-1)
+
+
+def _pinball(raw: Tensor, y: Tensor, *, quantile: float | list[float] = 0.5) -> Tensor:
+    """``max(q r, (q - 1) r)`` with ``r = y - raw``, a column per quantile q."""
+    q = torch.as_tensor(quantile, dtype=raw.dtype, device=raw.device)
+    residual = y - raw
+    return torch.maximum(q * residual, (q - 1) * residual).sum(dim=-1)
 
 
 def _half_poisson_deviance(raw: Tensor, y: Tensor) -> Tensor:
@@ -66,17 +194,54 @@ def _half_poisson_deviance(raw: Tensor, y: Tensor) -> Tensor:
     return (raw.exp() - y * raw + constant).sum(dim=-1)
 
 
-def _with_residual(per_sample: PerSample, link: str) -> WithGradient:
-    """Give a loss of a natural parameter its gradient, prediction minus target."""
-    return lambda raw, y: (per_sample(raw, y), INVERSE_LINKS[link](raw) - y)
+def _half_gamma_deviance(raw: Tensor, y: Tensor) -> Tensor:
+    """``log(mu / y) + y / mu - 1`` with ``mu = exp(raw)``."""
+    return (raw + y * (-raw).exp() - y.log() - 1).sum(dim=-1)
 
 
-def _any_target(y: NDArray) -> bool:
-    return True
+def _count_quantiles(quantile: float | list[float] = 0.5) -> int:
+    if not all(0 < q < 1 for q in np.ravel(quantile)):
+        raise ValueError(f"quantiles must be in (0, 1), however: {quantile=}.")
+    return np.size(quantile)
 
 
-def _non_negative(y: NDArray) -> bool:
-    return bool(np.all(y >= 0))
+def _score_quantiles(y, outputs, sample_weight, *, quantile) -> float:
+    """Mean of the D^2 scores of the quantiles."""
+    scores = [
+        d2_pinball_score(y, column, alpha=q, sample_weight=sample_weight)
+        for q, column in zip(quantile, outputs.T, strict=True)
+    ]
+    return float(np.mean(scores))
+
+
+# ---- the table ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss on one kind of target.
+
+    Parameters
+    ----------
+    link : str
+        Activation of the output units, a key of `INVERSE_LINKS`.
+    per_sample : callable
+        Function of the raw outputs (..., batch, n_outputs), the targets and the loss's
+        parameters that gives the losses (..., batch).
+    gradient : callable, default=None
+        As `per_sample`, but gives the gradient of the losses by the raw outputs. Where
+        both are None, autograd finds it.
+    with_gradient : callable, default=None
+        As `per_sample`, but gives both at once, where they share work.
+    averages_outputs : bool, default=False
+        Whether the reported value is the mean over the outputs, not the sum.
+    """
+
+    link: str
+    per_sample: PerSample
+    gradient: PerSample | None = None
+    with_gradient: WithGradient | None = None
+    averages_outputs: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,87 +250,232 @@ class Loss:
 
     Parameters
     ----------
-    per_sample : mapping from str to callable
-        For each output activation, a key of `INVERSE_LINKS`, the function of the raw
-        outputs (..., batch, n_outputs) and the targets that gives the losses
-        (..., batch).
-    estimator : {"classifier", "regressor"}
-        Which estimator the loss is for.
+    terms : mapping from str to Term
+        For each kind of target that the loss is defined for, its term.
+    summary, source : str
+        What it is for, and where it is from.
+    constraints : mapping from str to list, default={}
+        Names of the loss's parameters, with scikit-learn's constraints on them.
     is_legal : callable, default accepts all
         Whether the loss is defined for the targets `y`.
     target_rule : str, default=""
         The rule of `is_legal` in words, for the error.
-    averages_outputs : bool, default=False
-        Whether the reported value is the mean over the outputs, not the sum.
-    with_gradient : mapping from str to callable, default={}
-        As `per_sample`, but giving the losses and their gradient by the raw outputs;
-        where it lacks an output activation, autograd finds the gradient.
+    has_probability : bool, default=True
+        Whether a classifier's outputs are probabilities.
+    columns : callable, default gives 1
+        Number of outputs per target, as a function of the loss's parameters.
+    score : callable, default=None
+        Score of a regressor with several columns.
     """
 
-    per_sample: Mapping[str, PerSample]
-    estimator: str
-    is_legal: Callable[[NDArray], bool] = _any_target
+    terms: Mapping[str, Term]
+    summary: str
+    source: str
+    constraints: Mapping[str, list] = field(default_factory=dict)
+    is_legal: Callable[[NDArray], bool] = lambda y: True
     target_rule: str = ""
-    averages_outputs: bool = False
-    with_gradient: Mapping[str, WithGradient] = field(default_factory=dict)
+    has_probability: bool = True
+    columns: Callable[..., int] = lambda **params: 1
+    score: Callable[..., float] | None = None
+
+
+def _residual(link: str) -> PerSample:
+    """Build the gradient of a loss by its natural parameter: prediction - target."""
+    return lambda raw, y: INVERSE_LINKS[link](raw) - y
 
 
 LOSSES: dict[str, Loss] = {
     "log_loss": Loss(
-        {"softmax": _multinomial_log_loss, "logistic": _binary_log_loss},
-        "classifier",
-        with_gradient={
-            "softmax": _multinomial_log_loss_gradient,
-            "logistic": _with_residual(_binary_log_loss, "logistic"),
+        {
+            "multiclass": Term(
+                "softmax",
+                _multinomial_log_loss,
+                with_gradient=_multinomial_log_loss_gradient,
+            ),
+            "binary": Term("logistic", _binary_log_loss, _residual("logistic")),
         },
+        "cross entropy, the negative log likelihood of the classes",
+        'J. Bridle, "Probabilistic interpretation of feedforward classification network'
+        ' outputs, with relationships to statistical pattern recognition", '
+        "Neurocomputing 1990.",
     ),
-    # scikit-learn's gradient is that of the sum over outputs, its value the mean.
     "squared_error": Loss(
-        {"identity": _half_squared_error},
-        "regressor",
-        averages_outputs=True,
-        with_gradient={"identity": _with_residual(_half_squared_error, "identity")},
+        {
+            # scikit-learn's gradient is that of the sum over outputs, its value the
+            # mean
+            "real": Term(
+                "identity",
+                _half_squared_error,
+                _residual("identity"),
+                averages_outputs=True,
+            ),
+            "multiclass": Term("softmax", _softmax_squared_error),
+            "binary": Term("logistic", _logistic_squared_error),
+        },
+        "half the squared error, of a classifier's probabilities that of the one-hot"
+        " target",
+        'G. Brier, "Verification of forecasts expressed in terms of probability", '
+        "Monthly Weather Review 1950; C.-F. Gauss, Theoria motus 1809.",
+    ),
+    "hinge": Loss(
+        {
+            "multiclass": Term("identity", _crammer_singer_hinge),
+            "binary": Term("identity", _binary_hinge),
+        },
+        "margin to the best other class, as of a support vector machine; no"
+        " probabilities",
+        'K. Crammer and Y. Singer, "On the algorithmic implementation of multiclass'
+        ' kernel-based vector machines", JMLR 2001.',
+        has_probability=False,
+    ),
+    "focal": Loss(
+        {
+            "multiclass": Term("softmax", _multiclass_focal),
+            "binary": Term("logistic", _binary_focal),
+        },
+        "log loss with less weight on rows that are classified well",
+        'T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollar, "Focal loss for dense'
+        ' object detection", ICCV 2017.',
+        constraints={"gamma": [Interval(Real, 0, None, closed="left")]},
+    ),
+    "absolute_error": Loss(
+        {
+            "real": Term(
+                "identity",
+                _absolute_error,
+                lambda raw, y: (raw - y).sign(),
+                averages_outputs=True,
+            )
+        },
+        "absolute error, for the median",
+        "P.-S. Laplace, Memoire sur la probabilite des causes 1774.",
+    ),
+    "huber": Loss(
+        {
+            "real": Term(
+                "identity",
+                _huber,
+                lambda raw, y, delta=1.0: (raw - y).clamp(-delta, delta),
+                averages_outputs=True,
+            )
+        },
+        "squared error of small residuals, absolute error of large ones",
+        'P. Huber, "Robust estimation of a location parameter", Annals of Mathematical'
+        " Statistics 1964.",
+        constraints={"delta": [Interval(Real, 0, None, closed="neither")]},
+    ),
+    "quantile": Loss(
+        {"real": Term("identity", _pinball, averages_outputs=True)},
+        "pinball loss, for one quantile or for several, a column each",
+        'R. Koenker and G. Bassett, "Regression quantiles", Econometrica 1978.',
+        constraints={
+            "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"]
+        },
+        columns=_count_quantiles,
+        score=_score_quantiles,
     ),
     "poisson": Loss(
-        {"exp": _half_poisson_deviance},
-        "regressor",
-        _non_negative,
-        "y >= 0",
-        with_gradient={"exp": _with_residual(_half_poisson_deviance, "exp")},
+        {"real": Term("exp", _half_poisson_deviance, _residual("exp"))},
+        "half the Poisson deviance, for counts; the output is exponential",
+        'J. Nelder and R. Wedderburn, "Generalized linear models", JRSS A 1972.',
+        is_legal=lambda y: bool(np.all(y >= 0)),
+        target_rule="y >= 0",
+    ),
+    "gamma": Loss(
+        {
+            "real": Term(
+                "exp",
+                _half_gamma_deviance,
+                lambda raw, y: 1 - y * (-raw).exp(),
+                averages_outputs=True,
+            )
+        },
+        "half the gamma deviance, for positive amounts; the output is exponential",
+        'J. Nelder and R. Wedderburn, "Generalized linear models", JRSS A 1972.',
+        is_legal=lambda y: bool(np.all(y > 0)),
+        target_rule="y > 0",
     ),
 }
 
 
-class Criterion(nn.Module):
-    """Loss per sample of a row of `LOSSES`, for one output activation.
+def losses_on(kind: str) -> set[str]:
+    """List the losses that are defined for a kind of target."""
+    return {name for name, row in LOSSES.items() if kind in row.terms}
+
+
+def get_loss(loss: str | Callable) -> Loss:
+    """Look a name up in `LOSSES`; a callable is a row of its own.
 
     Parameters
     ----------
-    loss : str
-        Key of `LOSSES`.
-    out_activation : str
-        Key of the row's `per_sample`.
+    loss : str or callable
+        Key of `LOSSES`, or a function of the raw outputs (..., batch, n_outputs) and
+        the targets that gives the losses (..., batch).
+
+    Returns
+    -------
+    row : Loss
+        Of a callable, with the usual output activations.
+    """
+    if isinstance(loss, str):
+        return LOSSES[loss]
+    per_sample = functools.partial(_checked, loss)
+    links = {"multiclass": "softmax", "binary": "logistic", "real": "identity"}
+    terms = {kind: Term(link, per_sample) for kind, link in links.items()}
+    return Loss(terms, "a loss of one's own", inspect.getdoc(loss) or "")
+
+
+def _checked(loss: Callable[[Tensor, Tensor], Tensor], raw: Tensor, y: Tensor):
+    losses = loss(raw, y)
+    if losses.shape != raw.shape[:-1]:
+        raise ValueError(
+            "a callable loss must give a loss per row, of shape "
+            f"{tuple(raw.shape[:-1])}, however: {tuple(losses.shape)} from outputs of "
+            f"shape {tuple(raw.shape)} and targets of shape {tuple(y.shape)}."
+        )
+    return losses
+
+
+class Criterion(nn.Module):
+    """Loss per sample of a row of `LOSSES`, on one kind of target.
+
+    Parameters
+    ----------
+    loss : str or callable
+        See `get_loss`.
+    kind : str
+        Key of the row's `terms`.
+    params : mapping, default=None
+        Parameters of the loss.
     """
 
-    def __init__(self, loss: str, out_activation: str) -> None:
+    def __init__(
+        self,
+        loss: str | Callable,
+        kind: str,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
-        row = LOSSES[loss]
-        self.loss = loss
-        self.out_activation = out_activation
-        self.averages_outputs = row.averages_outputs
-        self._per_sample = row.per_sample[out_activation]
-        self._with_gradient = row.with_gradient.get(out_activation)
+        self.loss, self.kind, self.params = loss, kind, dict(params or {})
+        self.term = get_loss(loss).terms[kind]
 
     @property
     def has_gradient(self) -> bool:
-        """Whether `with_gradient` is there."""
-        return self._with_gradient is not None
+        """Whether the gradient by the raw outputs is known without autograd."""
+        return bool(self.term.gradient or self.term.with_gradient)
 
-    def with_gradient(self, raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses (..., batch), and their gradient by `raw`."""
-        assert self._with_gradient is not None
-        return self._with_gradient(raw, y)
+    def inverse_link(self, raw: Tensor) -> Tensor:
+        """Activate the output units."""
+        return INVERSE_LINKS[self.term.link](raw)
 
     def forward(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Losses (..., batch) whose gradient trains the network."""
-        return self._per_sample(raw, y)
+        """Compute the losses (..., batch) whose gradient trains the network."""
+        return self.term.per_sample(raw, y, **self.params)
+
+    def with_gradient(self, raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the losses (..., batch), and their gradient by the raw outputs."""
+        if self.term.with_gradient is not None:
+            return self.term.with_gradient(raw, y, **self.params)
+        assert self.term.gradient is not None
+        losses = self.term.per_sample(raw, y, **self.params)
+        return losses, self.term.gradient(raw, y, **self.params)

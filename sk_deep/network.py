@@ -7,7 +7,7 @@ weights first, and so are their gradients: an elementwise optimizer steps over o
 tensor, and a copy of the network is a copy of one tensor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sk_deep.activations import get_activation
-from sk_deep.dropouts import DROPOUTS, Dropout
-from sk_deep.initializers import INITIALIZERS
+from sk_deep.dropouts import DROPOUTS, Dropout, dropout_of_inputs
+from sk_deep.initializers import INITIALIZERS, Draw
 
 
 class Linear(nn.Module):
@@ -40,9 +40,14 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in) to (batch, out), member by member in a stack."""
-        if self.weight.ndim == 2:
-            return torch.addmm(self.bias, x, self.weight)
-        return torch.baddbmm(self.bias.unsqueeze(-2), x, self.weight)
+        return self.affine(x, self.weight, self.bias)
+
+    @staticmethod
+    def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Compute ``x @ weight + bias``, member by member in a stack."""
+        if weight.ndim == 2:
+            return torch.addmm(bias, x, weight)
+        return torch.baddbmm(bias.unsqueeze(-2), x, weight)
 
 
 class BatchNorm(nn.Module):
@@ -141,10 +146,14 @@ class Hidden(nn.Module):
 
     Parameters
     ----------
-    linear, activation : Module
-        The layer's own parts.
-    normalization, dropout : Module or None
-        The optional parts.
+    linear : Linear
+        The affine map.
+    normalization : Module or None
+        Acts on the linear map's outputs.
+    activation : Module
+        Acts on what is normalized.
+    dropout : Module or None
+        Acts on the activations.
     skips : bool
         Whether the input is added to the output (K. He, X. Zhang, S. Ren and J. Sun,
         "Deep residual learning for image recognition", CVPR 2016).
@@ -172,13 +181,14 @@ class Hidden(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the units' values, (..., batch, units)."""
-        z = self.linear(x)
-        if self.normalization is not None:
-            z = self.normalization(z)
-        h = self.activation(z)
-        if self.dropout is not None:
-            h = self.dropout(h)
+        if self.dropout is None:
+            h = self.activation(self._normalize(self.linear(x)))
+        else:
+            h = self.dropout.hidden(x, self.linear, self._normalize, self.activation)
         return x + h if self.skips else h  # He et al., eq. 1
+
+    def _normalize(self, z: Tensor) -> Tensor:
+        return z if self.normalization is None else self.normalization(z)
 
 
 class MLP(nn.Module):
@@ -198,6 +208,10 @@ class MLP(nn.Module):
         Probability of dropping a unit of each hidden layer; None is 0 for all.
     input_dropout : float, default=0.0
         Probability of dropping an input.
+    dropout_type : str, default="standard"
+        Key of `DROPOUTS`.
+    dropout_params : dict, default=None
+        Parameters of the dropout's type.
     normalization : {"batch", "layer"} or None, default=None
         Normalization of each hidden layer, before its activation.
     residual : bool, default=False
@@ -250,6 +264,8 @@ class MLP(nn.Module):
         maxout_pieces: int = 2,
         dropout: Sequence[float] | None = None,
         input_dropout: float = 0.0,
+        dropout_type: str = "standard",
+        dropout_params: Mapping[str, Any] | None = None,
         normalization: str | None = None,
         residual: bool = False,
         n_members: int = 1,
@@ -266,6 +282,8 @@ class MLP(nn.Module):
             "maxout_pieces": maxout_pieces,
             "dropout": dropout,
             "input_dropout": input_dropout,
+            "dropout_type": dropout_type,
+            "dropout_params": dict(dropout_params or {}),
             "normalization": normalization,
             "residual": residual,
             "n_members": n_members,
@@ -275,7 +293,9 @@ class MLP(nn.Module):
         self.mixes_rows = (
             normalization is not None and NORMALIZATIONS[normalization].mixes_rows
         )
-        self.input_dropout = _dropout(input_dropout)
+        self.input_dropout = (
+            dropout_of_inputs(dropout_type, input_dropout) if input_dropout else None
+        )
         widths = [n_features, *hidden_units]
         self.hidden = nn.ModuleList(
             self._hidden_layer(i, n_in, n_out)
@@ -299,9 +319,14 @@ class MLP(nn.Module):
             if normalization
             else None,
             row.build(slopes, pieces),
-            _dropout(a["dropout"][i]),
+            self._dropout(a["dropout"][i]),
             skips=a["residual"] and i > 0 and n_in == n_out,
         )
+
+    def _dropout(self, p: float) -> Dropout | None:
+        kind = DROPOUTS[self.architecture["dropout_type"]]
+        params = self.architecture["dropout_params"]
+        return kind(p, members=self.members, **params) if p else None
 
     def _flatten(self, dtype: torch.dtype, device: str) -> None:
         """Move all parameters, their gradients and the buffers into flat tensors."""
@@ -328,7 +353,7 @@ class MLP(nn.Module):
             buffer.data = view
 
     def linear_layers(self) -> list[Linear]:
-        """Linear layers from the first to the output."""
+        """List the linear layers from the first to the output."""
         return [m for m in self.modules() if isinstance(m, Linear)]
 
     def hidden_layers(self) -> list[Hidden]:
@@ -336,7 +361,7 @@ class MLP(nn.Module):
         return [m for m in self.modules() if isinstance(m, Hidden)]
 
     def dropout_layers(self) -> list[Dropout]:
-        """Layers that draw masks."""
+        """List the layers that draw masks."""
         return [module for module in self.modules() if isinstance(module, Dropout)]
 
     def reset_parameters(
@@ -362,33 +387,55 @@ class MLP(nn.Module):
 
     def _draws(self, weight_init: str):
         """Yield, layer by layer, the function that draws its weights and biases."""
-        initializer = INITIALIZERS[weight_init]
+        draw = INITIALIZERS[weight_init].draw
         rows = [get_activation(name) for name in self.architecture["activation"]]
         n_in, factor = self.architecture["n_features"], 6.0
         for n_out, row in zip(self.architecture["hidden_units"], rows, strict=True):
             pieces = self.architecture["maxout_pieces"] if row.has_pieces else 1
             factor = row.init_factor
-            yield _draw_pieces(initializer, n_in, n_out, factor, pieces)
+            yield _draw_pieces(draw, n_in, n_out, factor, pieces)
             n_in = n_out
         # as scikit-learn, the output layer has the factor of the hidden units
         n_outputs = self.architecture["n_outputs"]
-        yield _draw_pieces(initializer, n_in, n_outputs, factor, 1)
+        yield _draw_pieces(draw, n_in, n_outputs, factor, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Raw outputs (..., batch, n_outputs), before the inverse link.
+        """Compute the raw outputs, before the inverse link.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_features) or (n_members, batch, n_features)
             Inputs; a stack gives inputs without a leading axis to all its members.
+
+        Returns
+        -------
+        raw : Tensor of shape (batch, n_outputs) or (n_members, batch, n_outputs)
+            The raw outputs.
+        """
+        return self.output(self.hidden_values(x, len(self.hidden)))
+
+    def hidden_values(self, x: Tensor, n_layers: int) -> Tensor:
+        """Compute the values of the n-th hidden layer, 0 is the input.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_features) or (n_members, batch, n_features)
+            Inputs.
+        n_layers : int
+            Number of hidden layers to go through.
+
+        Returns
+        -------
+        h : Tensor of shape (batch, n_units) or (n_members, batch, n_units)
+            Values of the units.
         """
         if self.members and x.ndim == 2:
             x = x.expand(*self.members, -1, -1)
         if self.input_dropout is not None:
             x = self.input_dropout(x)
-        for layer in self.hidden:
+        for layer in self.hidden[:n_layers]:
             x = layer(x)
-        return self.output(x)
+        return x
 
     def member(self, i: int) -> "MLP":
         """Copy the i-th member into a network of its own."""
@@ -407,16 +454,12 @@ class MLP(nn.Module):
         self.flat_buffers[index].copy_(single.flat_buffers)
 
     def coefs(self) -> list[NDArray]:
-        """Weights of each layer, on the CPU views of the parameters."""
+        """List the weights of each layer, on the CPU views of the parameters."""
         return [layer.weight.detach().cpu().numpy() for layer in self.linear_layers()]
 
     def intercepts(self) -> list[NDArray]:
-        """Biases of each layer, on the CPU views of the parameters."""
+        """List the biases of each layer, on the CPU views of the parameters."""
         return [layer.bias.detach().cpu().numpy() for layer in self.linear_layers()]
-
-
-def _dropout(p: float) -> Dropout | None:
-    return DROPOUTS["standard"](p) if p else None
 
 
 def _pack(tensors, members, dtype: torch.dtype, device: str) -> Tensor:
@@ -433,12 +476,12 @@ def _views(flat: Tensor, tensors, n_leading: int) -> list[Tensor]:
     return [piece.view(t.shape) for piece, t in zip(pieces, tensors, strict=True)]
 
 
-def _draw_pieces(initializer, n_in: int, n_out: int, factor: float, pieces: int):
+def _draw_pieces(draw: Draw, n_in: int, n_out: int, factor: float, pieces: int):
     """Draw each linear piece of a unit on its own and set them side by side."""
 
-    def draw(random_state: RandomState) -> tuple[NDArray, NDArray]:
-        drawn = [initializer(random_state, n_in, n_out, factor) for _ in range(pieces)]
+    def draw_pieces(random_state: RandomState) -> tuple[NDArray, NDArray]:
+        drawn = [draw(random_state, n_in, n_out, factor) for _ in range(pieces)]
         weights, biases = zip(*drawn, strict=True)
         return np.concatenate(weights, axis=-1), np.concatenate(biases, axis=-1)
 
-    return draw
+    return draw_pieces

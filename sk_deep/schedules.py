@@ -6,9 +6,12 @@ initial rate.
 
 import inspect
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import NamedTuple
+
+from sk_deep._compat import Interval
 
 
 class Progress(NamedTuple):
@@ -86,41 +89,101 @@ class Schedule:
     factor : callable
         Function of `Progress`, and of keyword parameters, that gives the factor on
         the initial rate.
+    summary, source : str
+        The factor in words, and where it is from.
     per_batch : bool, default=False
         Whether the rate changes with every batch, else with every epoch.
     reduces_on_plateau : bool, default=False
         Whether training that stands still divides the rate by 5 and goes on.
+    constraints : mapping from str to list, default={}
+        Names that `schedule_params` may hold, with scikit-learn's constraints on
+        them; those of `WARMUP` come on top.
     """
 
     factor: Callable[..., float]
+    summary: str
+    source: str
     per_batch: bool = False
     reduces_on_plateau: bool = False
+    constraints: Mapping[str, list] = field(default_factory=dict)
 
-    def legal_params(self) -> set[str]:
-        """Names that `schedule_params` may hold, all but "warmup"."""
-        parameters = inspect.signature(self.factor).parameters.values()
-        return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"power_t"}
 
+_FACTOR = [Interval(Real, 0, 1, closed="right")]
+_END = [Interval(Real, 0, 1, closed="both")]
 
 SCHEDULES: dict[str, Schedule] = {
-    "constant": Schedule(_constant),
-    # the three of scikit-learn; adaptive is L. Bottou's practice of dividing the rate
-    # when the error plateaus, as in A. Krizhevsky, I. Sutskever and G. Hinton,
-    # "ImageNet classification with deep convolutional neural networks", NIPS 2012.
-    "invscaling": Schedule(_invscaling),
-    "adaptive": Schedule(_constant, reduces_on_plateau=True),
-    # H. Robbins and S. Monro, "A stochastic approximation method", 1951, for the
-    # conditions that the two meet.
-    "inverse_sqrt": Schedule(_inverse_sqrt),
-    "inverse_time": Schedule(_inverse_time),
-    "step": Schedule(_step),
-    "exponential": Schedule(_exponential),
-    # I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm
-    # restarts", ICLR 2017, eq. 5 without restarts.
-    "cosine": Schedule(_cosine, per_batch=True),
-    # L. Smith and N. Topin, "Super-convergence", 2018, annealed by cosines.
-    "one_cycle": Schedule(_one_cycle, per_batch=True),
+    "constant": Schedule(
+        _constant,
+        "1",
+        'L. Bottou, F. Curtis and J. Nocedal, "Optimization methods for large-scale'
+        ' machine learning", SIAM Review 2018, sec. 4.2.',
+    ),
+    "invscaling": Schedule(
+        _invscaling,
+        "1 / (t + 1)^power_t, t the rows seen",
+        'F. Pedregosa and 15 others, "Scikit-learn: machine learning in Python", JMLR'
+        " 2011.",
+    ),
+    "adaptive": Schedule(
+        _constant,
+        "divided by 5 whenever training stands still",
+        'A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet classification with deep'
+        ' convolutional neural networks", NIPS 2012, sec. 5.',
+        reduces_on_plateau=True,
+    ),
+    "inverse_sqrt": Schedule(
+        _inverse_sqrt,
+        "1 / sqrt(t + 1), t the finished epochs",
+        'M. Zinkevich, "Online convex programming and generalized infinitesimal'
+        ' gradient ascent", ICML 2003, thm. 1.',
+    ),
+    "inverse_time": Schedule(
+        _inverse_time,
+        "1 / (t + 1), t the finished epochs",
+        'H. Robbins and S. Monro, "A stochastic approximation method", Annals of'
+        " Mathematical Statistics 1951.",
+    ),
+    "step": Schedule(
+        _step,
+        "gamma^(t // every), t the finished epochs",
+        'K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image'
+        ' recognition", CVPR 2016, sec. 3.4.',
+        constraints={
+            "gamma": _FACTOR,
+            "every": [Interval(Integral, 1, None, closed="left")],
+        },
+    ),
+    "exponential": Schedule(
+        _exponential,
+        "gamma^t, t the finished epochs",
+        'A. Senior, G. Heigold, M. Ranzato and K. Yang, "An empirical study of learning'
+        ' rates in deep neural networks for speech recognition", ICASSP 2013.',
+        constraints={"gamma": _FACTOR},
+    ),
+    "cosine": Schedule(
+        _cosine,
+        "half a cosine from 1 to final, over max_iter epochs",
+        'I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm'
+        ' restarts", ICLR 2017, eq. 5 without restarts.',
+        per_batch=True,
+        constraints={"final": _END},
+    ),
+    "one_cycle": Schedule(
+        _one_cycle,
+        "from initial to 1 at the part peak of max_iter epochs, then down to final",
+        'L. Smith and N. Topin, "Super-convergence: very fast training of neural'
+        ' networks using large learning rates", SPIE 2019; annealed by cosines.',
+        per_batch=True,
+        constraints={
+            "peak": [Interval(Real, 0, 1, closed="neither")],
+            "initial": _END,
+            "final": _END,
+        },
+    ),
 }
+
+# legal with every schedule of a first-order solver
+WARMUP: dict[str, list] = {"warmup": [Interval(Real, 0, 1, closed="left")]}
 
 
 def get_schedule(
@@ -146,7 +209,10 @@ def get_schedule(
     """
     if callable(learning_rate):
         row = Schedule(
-            lambda progress: learning_rate(progress.fraction), per_batch=True
+            lambda progress: learning_rate(progress.fraction),
+            "a schedule of one's own",
+            inspect.getdoc(learning_rate) or "",
+            per_batch=True,
         )
     else:
         row = SCHEDULES[learning_rate]
@@ -155,5 +221,4 @@ def get_schedule(
         value = float(row.factor(progress, **params))
         return value * min(1.0, progress.next_fraction / warmup) if warmup else value
 
-    per_batch = row.per_batch or bool(warmup)
-    return Schedule(factor, per_batch, row.reduces_on_plateau)
+    return replace(row, factor=factor, per_batch=row.per_batch or bool(warmup))

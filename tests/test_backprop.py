@@ -9,11 +9,17 @@ import torch
 from sk_deep import MLPClassifier
 from sk_deep._backprop import Autograd, ByHand, differentiator
 from sk_deep.activations import ACTIVATIONS
+from sk_deep.dropouts import DROPOUTS
 from sk_deep.losses import LOSSES, Criterion
 from sk_deep.network import MLP
 
 PLAIN = sorted(name for name, row in ACTIVATIONS.items() if row.derivative)
-LINKS = [(name, link) for name, row in LOSSES.items() for link in row.with_gradient]
+TERMS = [
+    (name, kind)
+    for name, row in LOSSES.items()
+    for kind, term in row.terms.items()
+    if Criterion(name, kind).has_gradient
+]
 
 
 def _network(activation="tanh", n_members=1, **params):
@@ -30,10 +36,10 @@ def _network(activation="tanh", n_members=1, **params):
     return network
 
 
-def _batch(out_activation, members, *, weighted=True):
+def _batch(kind, members, *, weighted=True, soft=False):
     generator = torch.Generator().manual_seed(0)
     X = 3 * torch.randn(*members, 11, 5, dtype=torch.float64, generator=generator)
-    if out_activation == "softmax":
+    if kind == "multiclass" and not soft:
         y = torch.randint(3, (*members, 11), generator=generator)
     else:
         y = torch.rand(*members, 11, 3, dtype=torch.float64, generator=generator)
@@ -59,30 +65,35 @@ def _assert_equal_ways(network, criterion, batch):
 @pytest.mark.parametrize("activation", PLAIN)
 def test_every_activation(activation, n_members):
     network = _network(activation, n_members)
-    batch = _batch("softmax", network.members)
-    _assert_equal_ways(network, Criterion("log_loss", "softmax"), batch)
+    batch = _batch("multiclass", network.members)
+    _assert_equal_ways(network, Criterion("log_loss", "multiclass"), batch)
 
 
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("loss", "link"), LINKS)
-def test_every_loss(loss, link, weighted, n_members):
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize(("loss", "kind"), TERMS)
+def test_every_loss(loss, kind, soft, weighted, n_members):
     network = _network(n_members=n_members)
-    batch = _batch(link, network.members, weighted=weighted)
-    _assert_equal_ways(network, Criterion(loss, link), batch)
+    batch = _batch(kind, network.members, weighted=weighted, soft=soft)
+    if soft:  # probabilities of the classes
+        batch[1].div_(batch[1].sum(dim=-1, keepdim=True))
+    _assert_equal_ways(network, Criterion(loss, kind), batch)
 
 
 @pytest.mark.parametrize("n_members", [1, 3])
-def test_dropout(n_members):
-    network = _network("relu", n_members, dropout=[0.5, 0.25], input_dropout=0.2)
-    batch = _batch("softmax", network.members)
-    _assert_equal_ways(network, Criterion("log_loss", "softmax"), batch)
+@pytest.mark.parametrize("kind", [k for k, row in DROPOUTS.items() if row.multiplies])
+def test_dropout(kind, n_members):
+    dropout = {"dropout": [0.5, 0.25], "input_dropout": 0.2, "dropout_type": kind}
+    network = _network("relu", n_members, **dropout)
+    batch = _batch("multiclass", network.members)
+    _assert_equal_ways(network, Criterion("log_loss", "multiclass"), batch)
 
 
 def test_no_hidden_layer():
     network = MLP(5, 3, hidden_units=[], activation=[], dtype="float64")
     network.reset_parameters([np.random.RandomState(0)])
-    _assert_equal_ways(network, Criterion("log_loss", "softmax"), _batch("softmax", ()))
+    _assert_equal_ways(network, Criterion("log_loss", "multiclass"), _batch("multiclass", ()))
 
 
 NOT_PLAIN = [
@@ -92,6 +103,9 @@ NOT_PLAIN = [
     {"activation": "prelu"},
     {"activation": torch.nn.ReLU},
     {"hidden_layer_sizes": (8, 8), "residual": True},
+    {"loss": "hinge"},
+    {"dropout": 0.5, "dropout_type": "standout"},
+    {"dropout": 0.5, "dropout_type": "dropconnect"},
 ]
 
 

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import scipy.sparse
 from sklearn import neural_network
-from sklearn.datasets import make_classification, make_multilabel_classification
-from sklearn.datasets import make_regression
+from sklearn.datasets import (
+    make_classification,
+    make_multilabel_classification,
+    make_regression,
+)
 from sklearn.preprocessing import scale
 
 import sk_deep

@@ -181,7 +181,7 @@ class Solver:
     leaves_inert: frozenset[str] = frozenset()
 
     def legal_params(self, estimator) -> set[str]:
-        """Names that `solver_params` may hold."""
+        """List the names that `solver_params` may hold."""
         if self.optimizer is None:
             return _LBFGS_OPTIONS
         signature = inspect.signature(self.optimizer.__init__)

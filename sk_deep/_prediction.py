@@ -1,0 +1,151 @@
+"""Prediction: what a net gives for rows, in chunks of bounded memory."""
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from sk_deep._net import Net
+from sk_deep._state import net_from_state, net_state
+
+_ROW_GROUP = 8
+
+
+def predict_outputs(net: Net, X) -> NDArray:
+    """Compute the outputs after the inverse link, averaged over the members.
+
+    Parameters
+    ----------
+    net : Net
+        A trained net.
+    X : ndarray or CSR matrix of shape (n, n_features)
+        Inputs, of float32 or float64.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n, n_outputs)
+        Of the dtype of X.
+    """
+    found = np.empty((X.shape[0], net.module_.architecture["n_outputs"]), X.dtype)
+    for rows, raw in _by_chunks(net, X, net.module_):
+        outputs = net.criterion_.inverse_link(raw)
+        found[rows] = outputs.mean(dim=0) if net.module_.members else outputs
+    return found
+
+
+def member_outputs(net: Net, X) -> NDArray:
+    """Compute the outputs after the inverse link, member by member.
+
+    Parameters
+    ----------
+    net : Net
+        A trained net.
+    X : ndarray or CSR matrix of shape (n, n_features)
+        Inputs, of float32 or float64.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n_members, n, n_outputs)
+        Of the dtype of X.
+    """
+    a = net.module_.architecture
+    found = np.empty((a["n_members"], X.shape[0], a["n_outputs"]), X.dtype)
+    for rows, raw in _by_chunks(net, X, net.module_):
+        found[:, rows] = net.criterion_.inverse_link(raw)
+    return found
+
+
+def sample_outputs(net: Net, X, n_samples: int, seed: int) -> NDArray:
+    """Sample the outputs: of dropout left on, or of the members.
+
+    With dropout a sample is a pass with masks of its own (Y. Gal and Z. Ghahramani,
+    "Dropout as a Bayesian approximation", ICML 2016), of each member in turn; the
+    probabilities of dropping are those that the training began with. Without it a
+    sample is a member.
+
+    Parameters
+    ----------
+    net : Net
+        A trained net.
+    X : ndarray or CSR matrix of shape (n, n_features)
+        Inputs, of float32 or float64.
+    n_samples : int
+        Number of samples.
+    seed : int
+        Seed of the masks.
+
+    Returns
+    -------
+    samples : ndarray of shape (n_samples, n, n_outputs)
+        Of the dtype of X.
+    """
+    n_members = net.module_.architecture["n_members"]
+    if not net.module_.dropout_layers():
+        if not 1 <= n_samples <= n_members:
+            raise ValueError(
+                "n_samples must be in [1, n_members] where there is no dropout to draw "
+                f"masks of, however: {n_samples=}, {n_members=}."
+            )
+        return member_outputs(net, X)[:n_samples]
+    if n_samples < 1:
+        raise ValueError(f"n_samples must be >= 1, however: {n_samples=}.")
+    noisy = _with_dropout_on(net, seed)
+    passes = [member_outputs(noisy, X) for _ in range(-(-n_samples // n_members))]
+    return np.concatenate(passes)[:n_samples]
+
+
+def _with_dropout_on(net: Net, seed: int) -> Net:
+    """Copy a net: prediction must leave the net itself alone."""
+    noisy = net_from_state(net_state(net, with_training=False), device=net.device)
+    noisy.module_.generator.manual_seed(seed)
+    for layer in noisy.module_.dropout_layers():
+        layer.train()
+    return noisy
+
+
+def hidden_values(net: Net, X, n_layers: int) -> NDArray:
+    """Compute the values of the n-th hidden layer, the members' side by side.
+
+    Parameters
+    ----------
+    net : Net
+        A trained net.
+    X : ndarray or CSR matrix of shape (n, n_features)
+        Inputs, of float32 or float64.
+    n_layers : int
+        Number of hidden layers to go through.
+
+    Returns
+    -------
+    values : ndarray of shape (n, n_members * n_units)
+        Of the dtype of X.
+    """
+    a = net.module_.architecture
+    n_units = a["n_members"] * a["hidden_units"][n_layers - 1]
+    found = np.empty((X.shape[0], n_units), X.dtype)
+    compute = functools.partial(net.module_.hidden_values, n_layers=n_layers)
+    for rows, values in _by_chunks(net, X, compute):
+        members = values if net.module_.members else values.unsqueeze(0)
+        found[rows] = members.movedim(0, 1).flatten(start_dim=1)
+    return found
+
+
+def _by_chunks(
+    net: Net, X, compute: Callable[[Tensor], Tensor]
+) -> Iterator[tuple[slice, Tensor]]:
+    """Compute values (..., rows, columns) chunk by chunk, of the dtype of X."""
+    # NOTE[DIFF] dtype of predictions: scikit-learn's is float64 if X or a weight is
+    dtype = torch.float32 if X.dtype == np.float32 else torch.float64
+    for start in range(0, X.shape[0], net.chunk_size):
+        rows = slice(start, start + net.chunk_size)
+        with torch.inference_mode():
+            inputs, _, _ = net.data(X[rows]).take(slice(None))
+            # BLAS adds in another order for a few rows: with whole groups of them the
+            # prediction of a row does not depend on the rows beside it
+            padded = F.pad(inputs, (0, 0, 0, -len(inputs) % _ROW_GROUP))
+            values = compute(padded)[..., : len(inputs), :].to("cpu", dtype)
+        yield rows, values

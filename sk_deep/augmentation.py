@@ -1,0 +1,449 @@
+"""Augmentation of the training batches: one row each in `AUGMENTATIONS`.
+
+An augmentation turns a batch into a new one of the same shape, with draws of its own
+for each batch and, in a stack of networks, for each member. Inputs are of shape
+(..., batch, n_features); all draws come from the generator that is handed in, which
+lives on the device of the inputs; the batch itself, whose tensors may be views of the
+user's arrays, is never written to.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from sk_deep._batches import Batch
+from sk_deep._compat import Interval
+from sk_deep._params import check_params
+
+_Function = Callable[[Tensor, Tensor | None, Generator], tuple[Tensor, Tensor | None]]
+
+
+# ---- noise -------------------------------------------------------------------------
+
+
+def _noise(
+    X: Tensor,
+    y: Tensor | None,
+    weight: Tensor | None,
+    generator: Generator,
+    *,
+    scale: float = 0.1,
+) -> Batch:
+    """Add N(0, scale^2) to every value."""
+    # not empty_like: the draws must not depend on the memory layout of X
+    noise = torch.empty(X.shape, dtype=X.dtype, device=X.device)
+    return noise.normal_(0, scale, generator=generator).add_(X), y, weight
+
+
+# ---- mixup -------------------------------------------------------------------------
+
+
+def _mixup(
+    X: Tensor,
+    y: Tensor | None,
+    weight: Tensor | None,
+    generator: Generator,
+    *,
+    alpha: float = 0.2,
+) -> Batch:
+    """Mix each row i with a row j: ``lam x_i + (1 - lam) x_j``, targets alike.
+
+    As in the authors' code, a batch has one ``lam ~ Beta(alpha, alpha)``, and the rows
+    j are a permutation of it; in a stack each member has its own. With sample weights,
+    the new weight is ``w = lam w_i + (1 - lam) w_j`` and the new target ``(lam w_i y_i
+    + (1 - lam) w_j y_j) / w``, so that a loss whose gradient is linear in the target
+    (log loss, squared error, Poisson, ...) has the gradient of the mixture of the two
+    weighted losses. Where w is 0, the target is mixed as without weights.
+    """
+    lam = _symmetric_beta(alpha, X.shape[:-2], X, generator)
+    partner = _permutations(X.shape[:-1], X.device, generator)
+    mixed_weight, share = weight, lam[..., None]
+    if weight is not None:
+        mixed_weight, share = _mix_weights(weight, weight[partner], lam[..., None])
+    mixed_y = None if y is None else _mix(y, y[partner], share[..., None])
+    return _mix(X, X[partner], lam[..., None, None]), mixed_y, mixed_weight
+
+
+def _mix(own: Tensor, other: Tensor, share: Tensor) -> Tensor:
+    return torch.lerp(other, own, share)
+
+
+def _mix_weights(own: Tensor, other: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of the mixed rows, and the share of the own target in the mixed one."""
+    total = _mix(own, other, lam)
+    return total, torch.where(total != 0, lam * own / total, lam)
+
+
+def _symmetric_beta(
+    alpha: float, shape: Sequence[int], like: Tensor, generator: Generator
+) -> Tensor:
+    """Draw from Beta(alpha, alpha), exactly and without rejection, for any alpha > 0.
+
+    ``(1 + t / sqrt(2 alpha + t^2)) / 2`` has this law where t is Student's with
+    ``2 alpha`` degrees of freedom, and ``t = sqrt(2 alpha (u^(-1 / alpha) - 1)) cos(2
+    pi v)`` is by R. Bailey, "Polar generation of random variates with the
+    t-distribution", Mathematics of Computation 1994. Solved for a power that may
+    overflow to infinity, as it does for small alpha: the result is then 0 or 1.
+    """
+    uniform, exponential = (like.new_empty(shape) for _ in range(2))
+    cosine = uniform.uniform_(generator=generator).mul_(2 * math.pi).cos_()
+    exponential.exponential_(generator=generator)  # -log(u)
+    power = torch.expm1(exponential / alpha)
+    return (1 + cosine.sign() / (1 + 1 / (power * cosine.square())).sqrt()) / 2
+
+
+def _permutations(
+    shape: Sequence[int], device: torch.device, generator: Generator
+) -> tuple[Tensor, ...]:
+    """Draw an index that permutes the rows of a tensor (batch, ...), or per member."""
+    keys = torch.empty(shape, dtype=torch.int64, device=device)
+    order = keys.random_(generator=generator).argsort(dim=-1)
+    if order.ndim == 1:
+        return (order,)
+    return torch.arange(len(order), device=device)[:, None], order
+
+
+# ---- images ------------------------------------------------------------------------
+
+
+def shift_images(X: Tensor, offsets: Tensor, image_shape: Sequence[int]) -> Tensor:
+    """Move images, with bilinear interpolation and zeros around them.
+
+    Parameters
+    ----------
+    X : Tensor of shape (..., height * width * channels)
+        Images, flattened in the order of `image_shape`.
+    offsets : Tensor of shape (..., 2)
+        Pixels to move each image down and right.
+    image_shape : sequence of int
+        Height, width, and the channels if there are several.
+
+    Returns
+    -------
+    X : Tensor
+        The moved images, in the same shape.
+    """
+    height, width, *_ = image_shape
+    # from output to input, in coordinates x, y that are -1 and 1 at the edges
+    right, down = -2 / width * offsets[..., 1], -2 / height * offsets[..., 0]
+    one, zero = torch.ones_like(down), torch.zeros_like(down)
+    return _resample(X, [one, zero, right, zero, one, down], image_shape)
+
+
+def rotate_images(X: Tensor, degrees: Tensor, image_shape: Sequence[int]) -> Tensor:
+    """Rotate images about their centres, interpolated as by `shift_images`.
+
+    Parameters
+    ----------
+    X : Tensor of shape (..., height * width * channels)
+        Images, flattened in the order of `image_shape`.
+    degrees : Tensor of shape (...)
+        Angle of each image, counter-clockwise with the first row on top.
+    image_shape : sequence of int
+        Height, width, and the channels if there are several.
+
+    Returns
+    -------
+    X : Tensor
+        The rotated images, in the same shape.
+    """
+    height, width, *_ = image_shape
+    cosine, sine = degrees.deg2rad().cos(), degrees.deg2rad().sin()
+    zero = torch.zeros_like(sine)
+    # a rotation of pixels, which are not square where x and y are -1 and 1 at the edges
+    rows = [
+        *(cosine, -sine * (height / width), zero),
+        *(sine * (width / height), cosine, zero),
+    ]
+    return _resample(X, rows, image_shape)
+
+
+def _resample(X: Tensor, entries: list[Tensor], image_shape: Sequence[int]) -> Tensor:
+    """Sample images at affine maps of their pixels, 2 x 3 matrices given by entries."""
+    height, width, *channels = image_shape
+    theta = torch.stack(entries, dim=-1).reshape(-1, 2, 3)
+    images = X.reshape(-1, height, width, math.prod(channels)).movedim(-1, 1)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    images = F.grid_sample(
+        images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+    return images.movedim(1, -1).reshape(X.shape)
+
+
+def _shift(
+    X: Tensor,
+    y: Tensor | None,
+    weight: Tensor | None,
+    generator: Generator,
+    *,
+    image_shape: Sequence[int],
+    max_shift: float = 2.0,
+) -> Batch:
+    """Move each image down and right by uniform draws up to `max_shift` pixels."""
+    offsets = X.new_empty(*X.shape[:-1], 2)
+    offsets.uniform_(-max_shift, max_shift, generator=generator)
+    return shift_images(X, offsets, image_shape), y, weight
+
+
+def _rotate(
+    X: Tensor,
+    y: Tensor | None,
+    weight: Tensor | None,
+    generator: Generator,
+    *,
+    image_shape: Sequence[int],
+    max_degrees: float = 10.0,
+) -> Batch:
+    """Rotate each image by a uniform draw up to `max_degrees`, either way."""
+    degrees = X.new_empty(X.shape[:-1])
+    degrees.uniform_(-max_degrees, max_degrees, generator=generator)
+    return rotate_images(X, degrees, image_shape), y, weight
+
+
+def check_image_shape(
+    augmentation: str, image_shape: Any, n_features: int
+) -> tuple[int, ...]:
+    """Check the shape of the images that the rows of inputs are.
+
+    Parameters
+    ----------
+    augmentation : str
+        Key of `AUGMENTATIONS`, for the error.
+    image_shape : object
+        What the user gave; None is nothing.
+    n_features : int
+        Number of values of a row.
+
+    Returns
+    -------
+    image_shape : tuple of int
+        Height, width, and the channels if they were given.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or not the shape of `n_features` values.
+    """
+    if image_shape is None:
+        raise ValueError(
+            f"{augmentation=} needs augmentation_params={{'image_shape': (height, "
+            "width)}, or (height, width, channels)."
+        )
+    sizes = tuple(image_shape)
+    if len(sizes) not in (2, 3) or not all(map(_is_positive_int, sizes)):
+        raise ValueError(
+            f"image_shape of {augmentation=} must be (height, width) or (height, width,"
+            f" channels), positive integers, however: {image_shape=}."
+        )
+    n_values = math.prod(map(int, sizes))
+    if n_values != n_features:
+        raise ValueError(
+            f"image_shape of {augmentation=} must have as many values as X has "
+            f"features, however: {image_shape=} has {n_values}, X has {n_features}."
+        )
+    return tuple(map(int, sizes))
+
+
+def _is_positive_int(value: Any) -> bool:
+    return isinstance(value, Integral) and int(value) > 0
+
+
+# ---- the table ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A row of `AUGMENTATIONS`.
+
+    Parameters
+    ----------
+    augment : callable
+        Function of inputs, targets, weights, generator and keyword parameters, which
+        gives new inputs, targets and weights. Their defaults are in its signature.
+    summary, source : str
+        What it does, and where it is from.
+    constraints : mapping from str to list
+        Names that `augmentation_params` may hold, with scikit-learn's constraints on
+        them.
+    mixes_targets : bool, default=False
+        Whether targets must be floats, class probabilities instead of class indices.
+    needs_images : bool, default=False
+        Whether inputs are images, and `image_shape` says of which shape.
+    """
+
+    augment: Callable[..., Batch]
+    summary: str
+    source: str
+    constraints: Mapping[str, list]
+    mixes_targets: bool = False
+    needs_images: bool = False
+
+
+_SIMARD = (
+    'P. Simard, D. Steinkraus and J. Platt, "Best practices for convolutional neural'
+    ' networks applied to visual document analysis", ICDAR 2003, sec. 2.'
+)
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "noise": Augmentation(
+        _noise,
+        "normal noise of standard deviation scale on every input",
+        'C. Bishop, "Training with noise is equivalent to Tikhonov regularization",'
+        " Neural Computation 1995.",
+        constraints={"scale": [Interval(Real, 0, np.inf, closed="left")]},
+    ),
+    "mixup": Augmentation(
+        _mixup,
+        "mixtures of pairs of rows and of their targets, in parts lam and 1 - lam with"
+        " lam ~ Beta(alpha, alpha), drawn for each batch",
+        'H. Zhang, M. Cisse, Y. Dauphin and D. Lopez-Paz, "mixup: beyond empirical risk'
+        ' minimization", ICLR 2018, eq. 1.',
+        constraints={"alpha": [Interval(Real, 0, np.inf, closed="neither")]},
+        mixes_targets=True,
+    ),
+    "shift": Augmentation(
+        _shift,
+        "images moved by up to max_shift pixels in each direction, with zeros around"
+        " them",
+        _SIMARD,
+        constraints={
+            "image_shape": ["array-like"],
+            "max_shift": [Interval(Real, 0, np.inf, closed="left")],
+        },
+        needs_images=True,
+    ),
+    "rotate": Augmentation(
+        _rotate,
+        "images rotated by up to max_degrees, either way, with zeros around them",
+        _SIMARD,
+        constraints={
+            "image_shape": ["array-like"],
+            "max_degrees": [Interval(Real, 0, 180, closed="right")],
+        },
+        needs_images=True,
+    ),
+}
+
+
+# ---- binding -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Augment:
+    """An augmentation with its parameters bound.
+
+    Parameters
+    ----------
+    function : callable
+        Function of inputs, targets, weights and generator that gives the new ones.
+    mixes_targets : bool, default=False
+        Whether targets must be floats, class probabilities instead of class indices.
+    """
+
+    function: Callable[[Tensor, Tensor | None, Tensor | None, Generator], Batch]
+    mixes_targets: bool = False
+
+    def __call__(
+        self,
+        X: Tensor,
+        y: Tensor | None,
+        weight: Tensor | None,
+        generator: Generator,
+    ) -> Batch:
+        """Augment a batch."""
+        return self.function(X, y, weight, generator)
+
+
+def get_augmentation(
+    augmentation: str | _Function, n_features: int, /, **params: Any
+) -> Augment:
+    """Bind an augmentation's parameters.
+
+    Parameters
+    ----------
+    augmentation : str or callable
+        Key of `AUGMENTATIONS`, or a function of inputs (..., batch, n_features),
+        targets and a generator on their device, which gives new inputs of the same
+        shape and new targets of the same rows. Targets are class indices (..., batch)
+        where there are several classes, for which it may give probabilities (...,
+        batch, n_classes), else numbers (..., batch, n_outputs). Sample weights stay
+        with the places of the rows. It gets copies, which it may write to.
+    n_features : int
+        Number of features of the inputs.
+    **params : dict
+        Parameters of the row; a function has none.
+
+    Returns
+    -------
+    augment : Augment
+        Function of inputs, targets, weights and generator.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is unknown, illegal or missing.
+    """
+    if callable(augmentation):
+        check_params("augmentation_params", augmentation, params, {})
+        return Augment(partial(_call, augmentation))
+    row = AUGMENTATIONS[augmentation]
+    check_params("augmentation_params", augmentation, params, row.constraints)
+    if row.needs_images:
+        shape = params.get("image_shape")
+        params["image_shape"] = check_image_shape(augmentation, shape, n_features)
+    return Augment(partial(row.augment, **params), row.mixes_targets)
+
+
+def _call(
+    function: _Function,
+    X: Tensor,
+    y: Tensor | None,
+    weight: Tensor | None,
+    generator: Generator,
+) -> Batch:
+    """Augment a batch by a user's function."""
+    pair = function(X.clone(), None if y is None else y.clone(), generator)
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise ValueError(f"augmentation must return a tuple (X, y), however: {pair!r}.")
+    new_X = _check_part("X", pair[0], X.shape, X)
+    if y is None:
+        return new_X, None, weight
+    return new_X, _check_targets(pair[1], y, X), weight
+
+
+def _check_targets(new_y: Any, y: Tensor, X: Tensor) -> Tensor:
+    """Check a function's targets; class indices may have become probabilities."""
+    has_classes = isinstance(new_y, Tensor) and new_y.ndim == y.ndim + 1
+    if has_classes and not y.is_floating_point():
+        return _check_part("y", new_y, (*y.shape, new_y.shape[-1]), X)
+    return _check_part("y", new_y, y.shape, y)
+
+
+def _check_part(name: str, part: Any, shape: Sequence[int], like: Tensor) -> Tensor:
+    """Check what a function returned, and bring it to the dtype and device of `like`.
+
+    Floats do not become integers, which class indices must be.
+    """
+    if not isinstance(part, Tensor):
+        raise ValueError(
+            f"augmentation must return {name} as a tensor, however: {type(part)}."
+        )
+    if part.shape != torch.Size(shape):
+        raise ValueError(
+            f"augmentation must return {name} of shape {tuple(shape)}, however: "
+            f"{tuple(part.shape)}."
+        )
+    if part.is_floating_point() and not like.is_floating_point():
+        raise ValueError(
+            f"augmentation must return {name} as class indices, integers, or as "
+            f"probabilities {(*shape, 'n_classes')}, however: {part.dtype}."
+        )
+    return part.detach().to(like)

@@ -1,0 +1,254 @@
+"""The public surface: names, signatures, docstrings, pages, version, pins."""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import re
+import tomllib
+import types
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpydoc.docscrape import ClassDoc
+from numpydoc.validate import validate
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from sklearn import neural_network
+
+import sk_deep
+
+ROOT = Path(__file__).parent.parent
+PUBLIC = ["MLPClassifier", "MLPRegressor"]
+PUBLIC_MODULES = {
+    "activations",
+    "augmentation",
+    "callbacks",
+    "dropouts",
+    "exceptions",
+    "initializers",
+    "losses",
+    "network",
+    "schedules",
+    "solvers",
+}
+MODULES = {
+    module.name: importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(sk_deep.__path__, "sk_deep.")
+}
+
+
+def _signature(name, package=sk_deep):
+    return list(inspect.signature(getattr(package, name)).parameters.values())
+
+
+# ---- names -----------------------------------------------------------------------
+
+
+def test_exported_names():
+    assert sk_deep.__all__ == PUBLIC
+    present = {
+        name
+        for name, value in vars(sk_deep).items()
+        if not name.startswith("_") and value not in MODULES.values()
+    }
+    assert present == set(PUBLIC)
+
+
+def test_public_modules():
+    names = {name.removeprefix("sk_deep.") for name in MODULES}
+    assert {name for name in names if not name.startswith("_")} == PUBLIC_MODULES
+
+
+def test_version():
+    assert str(Version(sk_deep.__version__)) == sk_deep.__version__
+
+
+# ---- constructors ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_scikit_learns_parameters_come_first(name):
+    ours, theirs = _signature(name), _signature(name, neural_network)
+    assert ours[: len(theirs)] == theirs  # names, defaults and kinds
+    further = ours[len(theirs) :]
+    assert further
+    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in further)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_all_parameters_have_constraints(name):
+    constraints = getattr(sk_deep, name)._parameter_constraints
+    assert set(constraints) == {parameter.name for parameter in _signature(name)}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_all_parameters_are_documented(name):
+    documented = {
+        entry.name: ast.literal_eval(re.search(r"default=(.+)$", entry.type)[1])
+        for entry in ClassDoc(getattr(sk_deep, name))["Parameters"]
+    }
+    actual = {parameter.name: parameter.default for parameter in _signature(name)}
+    assert list(documented.items()) == list(actual.items())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_all_fitted_attributes_are_documented(name):
+    X = pd.DataFrame({"a": np.arange(40.0), "b": np.arange(40.0) % 2})
+    model = getattr(sk_deep, name)(max_iter=1, early_stopping=True)
+    model.fit(X, np.arange(40) % 2)
+    documented = {entry.name for entry in ClassDoc(type(model))["Attributes"]}
+    fitted = {n for n in dir(model) if n.endswith("_") and not n.startswith("_")}
+    assert fitted == documented
+
+
+def test_shared_parameters_have_one_text():
+    classifier, regressor = (
+        {entry.name: entry for entry in ClassDoc(getattr(sk_deep, name))["Parameters"]}
+        for name in PUBLIC
+    )
+    told_apart = {"loss", "loss_params", "scoring", "n_members"}
+    for name in classifier.keys() & regressor.keys() - told_apart:
+        assert classifier[name] == regressor[name]
+
+
+# ---- docstrings ------------------------------------------------------------------
+
+IGNORED = {
+    "ES01",  # a summary may say all there is to say
+    "RT02",  # a single return value may have a name, as in scikit-learn
+}
+OF_ESTIMATORS = {"SA01", "EX01"}  # See Also and Examples are for the estimators
+OF_SECTIONS = {  # inside the package a docstring has all sections, or none
+    "PR01",
+    "RT01",
+    "YD01",
+}
+
+
+def _methods(cls):
+    """Yield the names of the public methods and properties that a class defines."""
+    fields = set()
+    if dataclasses.is_dataclass(cls):
+        fields = {field.name for field in dataclasses.fields(cls)}
+    kinds = (types.FunctionType, property, classmethod, staticmethod)
+    for name, value in vars(cls).items():
+        if name.startswith("_") or name in fields:
+            continue
+        if isinstance(value, kinds) or hasattr(value, "__wrapped__"):
+            yield name
+
+
+def _estimator_names():
+    """Yield the estimators and their methods, those of their bases in sk_deep too."""
+    for name in PUBLIC:
+        yield f"sk_deep.{name}"
+        bases = getattr(sk_deep, name).__mro__
+        ours = [cls for cls in bases if cls.__module__.startswith("sk_deep")]
+        methods = {method: None for cls in ours for method in _methods(cls)}
+        yield from (f"sk_deep.{name}.{method}" for method in methods)
+
+
+def _inner_names():
+    """Yield the public classes, methods and functions of all modules."""
+    for module_name, module in MODULES.items():
+        for name, value in vars(module).items():
+            is_ours = getattr(value, "__module__", None) == module_name
+            if name.startswith("_") or not is_ours:
+                continue
+            if inspect.isclass(value):
+                yield f"{module_name}.{name}"
+                methods = _methods(value)
+                yield from (f"{module_name}.{name}.{method}" for method in methods)
+            elif inspect.isfunction(value):
+                yield f"{module_name}.{name}"
+
+
+def _faults(name, ignored):
+    return [error for error in validate(name)["errors"] if error[0] not in ignored]
+
+
+@pytest.mark.parametrize("name", list(_estimator_names()))
+def test_docstring_of_estimator(name):
+    is_method = name.count(".") > 1
+    assert _faults(name, IGNORED | (OF_ESTIMATORS if is_method else set())) == []
+
+
+@pytest.mark.parametrize("name", list(_inner_names()))
+def test_docstring(name):
+    has_sections = re.search(r"^ *-{3,}$", validate(name)["docstring"], re.MULTILINE)
+    ignored = IGNORED | OF_ESTIMATORS
+    assert _faults(name, ignored if has_sections else ignored | OF_SECTIONS) == []
+
+
+def test_all_docstrings_are_found():
+    assert {"sk_deep.MLPClassifier.fit", "sk_deep.MLPRegressor.partial_fit"} <= set(
+        _estimator_names()
+    )
+    assert "sk_deep.network.MLP.forward" in _inner_names()
+    assert "sk_deep.losses.Loss.is_legal" not in _inner_names()  # a field
+    assert "sk_deep._base.Interval" not in _inner_names()  # an import
+
+
+# ---- pages -----------------------------------------------------------------------
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    namespace = {}
+    for i, block in enumerate(blocks):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # those that tests may raise, too
+            exec(compile(block, f"{page.name}, block {i + 1}", "exec"), namespace)
+
+
+def test_the_readme_has_an_example():
+    assert "from sk_deep import" in BLOCK.findall(PAGES[0].read_text())[0]
+
+
+def _deliberate_differences():
+    """Find the keys of the comments ``NOTE[DIFF] key: ...``."""
+    for module in MODULES.values():
+        source = Path(module.__file__).read_text(encoding="utf-8")
+        for text in re.findall(r"NOTE\[DIFF\](.*)", source):
+            yield text.partition(":")[0].strip().lower()
+
+
+def test_every_deliberate_difference_has_a_line():
+    page = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^- \*\*(.+?)\*\*:", page, re.MULTILINE)
+    assert sorted(map(str.lower, lines)) == sorted(set(_deliberate_differences()))
+
+
+# ---- pins ------------------------------------------------------------------------
+
+
+def _requirements():
+    """Yield what ``make test`` asks for by name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    yield from project["build-system"]["requires"]
+    yield from project["project"]["dependencies"]
+    yield from extras["plot"]
+    yield from (line for line in extras["dev"] if line != "sk_deep[plot]")
+
+
+@pytest.mark.parametrize("line", list(_requirements()))
+def test_requirement_is_pinned(line):
+    requirement = Requirement(line)
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(pin) for pin in lines if not pin.startswith("#")]
+    versions = {canonicalize_name(pin.name): str(pin.specifier) for pin in pins}
+    pinned = versions[canonicalize_name(requirement.name)]
+    assert pinned.startswith("==")
+    assert requirement.specifier.contains(pinned.removeprefix("=="))
