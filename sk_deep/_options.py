@@ -72,7 +72,9 @@ def _dropout(estimator, activations: list) -> dict[str, Any]:
     row = DROPOUTS[name]
     dropout = _per_layer(estimator.dropout, len(activations), "dropout")
     if not all(0 <= p < 1 for p in dropout):
-        raise ValueError(f"dropout must be in [0, 1), however: {estimator.dropout=}.")
+        raise ValueError(
+            f"dropout must be in [0, 1), however: dropout={estimator.dropout}."
+        )
     params = check_params(
         "dropout_params", name, estimator.dropout_params, row.constraints
     )
@@ -323,15 +325,18 @@ def callbacks(estimator) -> list[Callback]:
         found.append(GradientClip(estimator.gradient_clip))
     if estimator.max_norm is not None:
         found.append(MaxNorm(estimator.max_norm))
-    if estimator.dropout_schedule != "constant":
-        found.append(DropoutAnnealing(DROPOUT_SCHEDULES[estimator.dropout_schedule]))
+    row = DROPOUT_SCHEDULES[estimator.dropout_schedule]
+    if row is not DROPOUT_SCHEDULES["constant"]:
+        found.append(DropoutAnnealing(row.factor))
     return found
 
 
 def check_scoring(estimator) -> None:
     """Check that what early stopping watches is asked for with early stopping."""
-    if estimator.scoring is not None and not estimator.early_stopping:
+    stops_early = estimator.early_stopping and not is_full_batch(estimator)
+    if estimator.scoring is not None and not stops_early:
         raise ValueError(
             "scoring is what early stopping watches, however: "
-            f"scoring={estimator.scoring!r}, early_stopping=False."
+            f"scoring={estimator.scoring!r} with "
+            f"early_stopping={estimator.early_stopping}, solver={estimator.solver!r}."
         )

@@ -104,7 +104,7 @@ class DropoutAnnealing(Callback):
     ----------
     factor : callable
         Factor on the probabilities as a function of the part of the longest training
-        that is done, see `sk_deep.dropouts.DROPOUT_SCHEDULES`.
+        that is done, of a row of `sk_deep.dropouts.DROPOUT_SCHEDULES`.
     """
 
     def __init__(self, factor: Callable[[float], float]) -> None:

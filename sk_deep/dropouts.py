@@ -9,6 +9,7 @@ no global random state is touched.
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Real
 from typing import Protocol
 
@@ -289,9 +290,10 @@ class DropConnect(Dropout):
     n_nodes = 32
 
     @classmethod
-    def needs_pointwise(cls, *, inference: str = "mean") -> bool:
+    def needs_pointwise(cls, **params) -> bool:
         """Whether the activation must act on single values, with these parameters."""
-        return inference == "gaussian"  # maxout's pieces vary on their own
+        # maxout's pieces vary on their own
+        return params.get("inference") == "gaussian"
 
     def __init__(
         self, p: float, *, members: tuple[int, ...] = (), inference: str = "mean"
@@ -341,11 +343,46 @@ def dropout_of_inputs(dropout_type: str, p: float) -> Dropout:
     return kind(p) if kind.acts_on_inputs else Dropout(p)
 
 
-# The factor on the probabilities as a function of the part of the training that is
-# done. S. Rennie, V. Goel and S. Thomas, "Annealed dropout training of deep networks",
-# SLT 2014: linear is their eq. 3.
-DROPOUT_SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda fraction: 1.0,
-    "linear": lambda fraction: 1 - fraction,
-    "cosine": lambda fraction: (1 + math.cos(math.pi * fraction)) / 2,
+@dataclass(frozen=True)
+class DropoutSchedule:
+    """A row of `DROPOUT_SCHEDULES`.
+
+    Parameters
+    ----------
+    factor : callable
+        Factor on the probabilities as a function of the part of the longest training,
+        of `max_iter` epochs, that is done.
+    summary, source : str
+        The factor in words, and where it is from.
+    """
+
+    factor: Callable[[float], float]
+    summary: str
+    source: str
+
+
+_RENNIE = (
+    'S. Rennie, V. Goel and S. Thomas, "Annealed dropout training of deep networks",'
+    " SLT 2014"
+)
+
+DROPOUT_SCHEDULES: dict[str, DropoutSchedule] = {
+    "constant": DropoutSchedule(
+        lambda fraction: 1.0,
+        "1",
+        "N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov,"
+        ' "Dropout: a simple way to prevent neural networks from overfitting", JMLR'
+        " 2014.",
+    ),
+    "linear": DropoutSchedule(
+        lambda fraction: 1 - fraction,
+        "1 - t / max_iter, t the finished epochs",
+        f"{_RENNIE}, eq. 3.",
+    ),
+    "cosine": DropoutSchedule(
+        lambda fraction: (1 + math.cos(math.pi * fraction)) / 2,
+        "half a cosine from 1 to 0 over max_iter epochs",
+        f"{_RENNIE}; the shape is that of the learning rate of I. Loshchilov and F."
+        ' Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.',
+    ),
 }

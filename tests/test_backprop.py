@@ -93,7 +93,8 @@ def test_dropout(kind, n_members):
 def test_no_hidden_layer():
     network = MLP(5, 3, hidden_units=[], activation=[], dtype="float64")
     network.reset_parameters([np.random.RandomState(0)])
-    _assert_equal_ways(network, Criterion("log_loss", "multiclass"), _batch("multiclass", ()))
+    criterion = Criterion("log_loss", "multiclass")
+    _assert_equal_ways(network, criterion, _batch("multiclass", ()))
 
 
 NOT_PLAIN = [

@@ -16,7 +16,7 @@ LAYERS = [
     {"network"},
     {"_backprop", "_penalty", "callbacks"},
     {"_net"},
-    {"_options", "_state"},
+    {"_options", "_parameters", "_state"},
     {"_full_batch", "_prediction", "_validation"},
     {"_base"},
     {"_classifier", "_regressor"},

@@ -1,0 +1,145 @@
+"""Write docs/options.md, the page of all named options, from the tables.
+
+python docs/make_options.py
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from numpydoc.docscrape import NumpyDocString
+
+from sk_deep.activations import ACTIVATIONS
+from sk_deep.augmentation import AUGMENTATIONS
+from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
+from sk_deep.initializers import INITIALIZERS
+from sk_deep.losses import LOSSES
+from sk_deep.network import NORMALIZATIONS
+from sk_deep.schedules import SCHEDULES, WARMUP
+from sk_deep.solvers import SOLVERS
+
+PAGE = Path(__file__).with_name("options.md")
+HEAD = """# Options by name
+
+Each name is a row of a table in the sources, and a value of the constructor parameter
+that heads its section. What stands under "parameters" is set by the dict named in the
+section's first line. This page is written by `python docs/make_options.py`.
+"""
+SECTIONS = [
+    # parameter, its dict of parameters, what else it takes, table
+    (
+        "activation",
+        None,
+        "`maxout_pieces` is for maxout. Also any `torch.nn.Module` class that keeps the"
+        " shape, and a list with a value per hidden layer.",
+        ACTIVATIONS,
+    ),
+    (
+        "dropout_type",
+        "dropout_params",
+        "The kind of the dropout whose probability is `dropout`, a float or one per"
+        " hidden layer, and `input_dropout`.",
+        DROPOUTS,
+    ),
+    (
+        "dropout_schedule",
+        None,
+        "The factor on the probabilities of dropout in an epoch.",
+        DROPOUT_SCHEDULES,
+    ),
+    (
+        "normalization",
+        None,
+        "Also None. It acts before the activation.",
+        NORMALIZATIONS,
+    ),
+    ("weight_init", None, "Biases start at zero, but for auto.", INITIALIZERS),
+    (
+        "loss",
+        "loss_params",
+        "Also a function of the raw outputs and the targets that gives a loss per row.",
+        LOSSES,
+    ),
+    (
+        "solver",
+        "solver_params",
+        "Also any `torch.optim.Optimizer` class; the dict takes whatever else the"
+        " optimizer takes.",
+        SOLVERS,
+    ),
+    (
+        "learning_rate",
+        "schedule_params",
+        "The factor on `learning_rate_init`. Also a function of the part of the"
+        f" training that is done. All take {', '.join(f'`{name}`' for name in WARMUP)},"
+        " the part in which the rate grows from zero.",
+        SCHEDULES,
+    ),
+    (
+        "augmentation",
+        "augmentation_params",
+        "Also None, and a function of X, y and a `torch.Generator` that gives new X and"
+        " y.",
+        AUGMENTATIONS,
+    ),
+]
+
+
+def describe(row) -> tuple[str, str]:
+    """Return what a row is and where it is from, of a dataclass or of a class."""
+    if not inspect.isclass(row):
+        return row.summary, row.source
+    doc = NumpyDocString(inspect.getdoc(row))
+    return " ".join(doc["Summary"]), " ".join(filter(None, doc["References"]))
+
+
+def parameters(row) -> str:
+    """Return the parameters that a row takes in its dict, with their defaults."""
+    names = getattr(row, "constraints", {})
+    functions = [row, *vars(row).values()] if not inspect.isclass(row) else [row]
+    if names and hasattr(row, "terms"):
+        functions = [term.per_sample for term in row.terms.values()]
+    found = {}
+    for function in functions:
+        if isinstance(function, Callable):
+            for name, parameter in inspect.signature(function).parameters.items():
+                found.setdefault(name, parameter.default)
+    return ", ".join(
+        f"`{name}`"
+        if found[name] is inspect.Parameter.empty
+        else f"`{name}={found[name]}`"
+        for name in names
+    )
+
+
+def kinds(row) -> str:
+    """Return the targets that a loss is for."""
+    words = {"real": "regressor", "multiclass": "classifier", "binary": "classifier"}
+    return ", ".join(dict.fromkeys(words[kind] for kind in getattr(row, "terms", {})))
+
+
+def section(parameter: str, params: str | None, text: str, table: Mapping) -> str:
+    """Return a section: a heading, a line and the table."""
+    lines = [f"## {parameter}", "", text]
+    if params:
+        lines[-1] += f" Parameters go in `{params}`."
+    lines += ["", "| name | what it is | parameters | source |", "|---|---|---|---|"]
+    for name, row in table.items():
+        what, source = describe(row)
+        what += f" ({kinds(row)})" if kinds(row) else ""
+        cells = [f"`{name}`", what.rstrip("."), parameters(row), source]
+        lines.append(
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        )
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """Return the page."""
+    return "\n\n".join([HEAD.rstrip(), *(section(*parts) for parts in SECTIONS)]) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    sys.stdout.write(f"wrote {PAGE.name}\n")
