@@ -10,6 +10,7 @@ from pathlib import Path
 
 from numpydoc.docscrape import NumpyDocString
 
+from sk_deep import MLPClassifier
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
@@ -17,7 +18,7 @@ from sk_deep.initializers import INITIALIZERS
 from sk_deep.losses import LOSSES
 from sk_deep.network import NORMALIZATIONS
 from sk_deep.schedules import SCHEDULES, WARMUP
-from sk_deep.solvers import SOLVERS
+from sk_deep.solvers import SOLVERS, Solver
 
 PAGE = Path(__file__).with_name("options.md")
 HEAD = """# Options by name
@@ -94,21 +95,31 @@ def describe(row) -> tuple[str, str]:
     return " ".join(doc["Summary"]), " ".join(filter(None, doc["References"]))
 
 
+def functions_of(row) -> list[Callable]:
+    """Return the functions, or the class, that take a row's parameters."""
+    if inspect.isclass(row):
+        return [row]
+    terms = getattr(row, "terms", {}).values()
+    parts = [*(term.per_sample for term in terms), *vars(row).values()]
+    return [part for part in parts if isinstance(part, Callable)]
+
+
 def parameters(row) -> str:
     """Return the parameters that a row takes in its dict, with their defaults."""
-    names = getattr(row, "constraints", {})
-    functions = [row, *vars(row).values()] if not inspect.isclass(row) else [row]
-    if names and hasattr(row, "terms"):
-        functions = [term.per_sample for term in row.terms.values()]
+    if isinstance(row, Solver):
+        names = sorted(row.legal_params(MLPClassifier()))
+    else:
+        names = list(getattr(row, "constraints", {}))
     found = {}
-    for function in functions:
-        if isinstance(function, Callable):
-            for name, parameter in inspect.signature(function).parameters.items():
-                found.setdefault(name, parameter.default)
+    for function in functions_of(row) if names else []:
+        for name, parameter in inspect.signature(function).parameters.items():
+            found.setdefault(name, parameter.default)
+    if not set(names) <= found.keys():  # those of scipy have no signature
+        return ", ".join(f"`{name}`" for name in names)
     return ", ".join(
         f"`{name}`"
         if found[name] is inspect.Parameter.empty
-        else f"`{name}={found[name]}`"
+        else f"`{name}={found[name]!r}`"
         for name in names
     )
 

@@ -19,7 +19,7 @@ from sk_deep.augmentation import Augment
 from sk_deep.losses import Criterion, smooth, soft_targets
 from sk_deep.network import MLP
 from sk_deep.schedules import SCHEDULES, Progress, Schedule
-from sk_deep.solvers import SOLVERS, Solver
+from sk_deep.solvers import SOLVERS, Solver, make_optimizer
 
 _CHUNK_ELEMENTS = 2**22  # values of the widest layer that prediction holds at a time
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -105,7 +105,9 @@ class Net(NeuralNet):
         groups = [{"params": leaves} for leaves in self._leaves()]
         if self.optimizer is not None:
             kwargs = self.get_params_for("optimizer")
-            self.optimizer_ = self.optimizer(groups, lr=self.lr, **kwargs)
+            self.optimizer_ = make_optimizer(
+                self.optimizer, groups, lr=self.lr, **kwargs
+            )
         self.reductions_ = np.ones(len(groups))
         self.n_epochs_ = self.n_samples_ = 0
         self.loaded_training_ = None
@@ -280,7 +282,7 @@ class Net(NeuralNet):
             The members' losses with their penalties, before the step; the rows.
         """
         batch = self.prepare(batch)
-        if self.solver.elementwise and not getattr(self.solver, "needs_closure", False):
+        if self.solver.elementwise and not self.solver.needs_closure:
             step = self.gradient(self.differentiate_, batch)
             if self.solver.decouples_decay:
                 decay(self.module_, self.rates_ * self.alpha, self.l1_ratio)

@@ -13,6 +13,13 @@ from sklearn.preprocessing import scale
 torch.set_num_threads(1)
 
 
+def case_id(value):
+    """Name a case, the same in all processes: functions and classes by their names."""
+    if isinstance(value, dict):
+        return ",".join(f"{key}={case_id(item)}" for key, item in value.items())
+    return getattr(value, "__name__", str(value))
+
+
 @pytest.fixture(scope="session")
 def digits():
     """Half of scikit-learn's digits, ten classes, inputs in [0, 1]."""

@@ -86,6 +86,9 @@ def imports_from_lower_layers(module, tree):
             continue
         if not parts or parts[0] not in LEVELS:
             yield f"{name}: import from the module, not through the package"
+        elif parts[0] == top:  # a folder's own modules; its face imports them
+            if len(parts) < 2 or parts[1] in ("__init__", module.split(".")[-1]):
+                yield f"{name}: a folder's module imports its face, or itself"
         elif LEVELS[parts[0]] >= LEVELS[top]:
             yield f"{name}: not in a lower layer"
 
@@ -93,7 +96,9 @@ def imports_from_lower_layers(module, tree):
 def imports_no_private_name_of_a_neighbour(module, tree):
     for _, name in _imports(tree):
         package, *parts = name.split(".")
-        if package == "sk_deep" and any(_is_private(part) for part in parts[1:]):
+        is_neighbour = parts and parts[0] != module.split(".")[0]
+        hidden = parts[1:] if is_neighbour else parts[-1:]
+        if package == "sk_deep" and any(_is_private(part) for part in hidden):
             yield name
 
 
@@ -156,6 +161,8 @@ VIOLATIONS = [
     (imports_from_lower_layers, "_net", "def f():\n    from sk_deep._base import B"),
     (imports_from_lower_layers, "_base", "from sk_deep import MLPClassifier"),
     (imports_from_lower_layers, "_base", "import sk_deep"),
+    (imports_from_lower_layers, "solvers._vsgd", "import sk_deep.solvers"),
+    (imports_from_lower_layers, "solvers._vsgd", "from sk_deep.network import MLP"),
     (imports_no_private_name_of_a_neighbour, "_net", "from sk_deep.solvers import _x"),
     (imports_absolutely_and_by_name, "_net", "from . import network"),
     (imports_absolutely_and_by_name, "_net", "from .network import MLP"),

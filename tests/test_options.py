@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from conftest import case_id
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -89,6 +90,12 @@ ROWS = [
     {"hidden_layer_sizes": 32, "n_hidden_layers": 3},
     {"activation": torch.nn.GELU},
     {"solver": torch.optim.Adamax, **CUSTOMARY},
+    {
+        "solver": torch.optim.LBFGS,
+        "batch_size": 100,
+        "learning_rate_init": 0.3,
+        "max_iter": 4,
+    },
     {"n_members": 3},
     {"n_members": 3, "learning_rate": "adaptive", "normalization": "batch"},
     {"early_stopping": True, "scoring": "loss"},
@@ -96,7 +103,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("params", ROWS, ids=str)
+@pytest.mark.parametrize("params", ROWS, ids=case_id)
 def test_row_trains(params, dtype, digits):
     X, y = digits
     model = MLPClassifier(
@@ -113,7 +120,7 @@ def _outputs(model, X):
     return model.decision_function(X)
 
 
-@pytest.mark.parametrize("params", ROWS, ids=str)
+@pytest.mark.parametrize("params", ROWS, ids=case_id)
 def test_row_clones_and_pickles(params, digits):
     X, y = digits[0][:100], digits[1][:100]
     model = MLPClassifier(**{**FAST, "max_iter": 2, **params}).fit(X, y)
@@ -123,7 +130,7 @@ def test_row_clones_and_pickles(params, digits):
     np.testing.assert_array_equal(_outputs(again, X), _outputs(model, X))
 
 
-@pytest.mark.parametrize("params", ROWS, ids=str)
+@pytest.mark.parametrize("params", ROWS, ids=case_id)
 def test_row_stacks(params, digits):
     X, y = digits[0][:200], digits[1][:200]
     model = MLPClassifier(**{**FAST, "max_iter": 5, **params, "n_members": 3})
@@ -135,7 +142,7 @@ def test_row_stacks(params, digits):
 
 
 def test_all_rows_in_searches(digits):
-    X, y = digits[0][:120], digits[1][:120]
+    X, y = digits[0][:220], digits[1][:220]
     model = MLPClassifier(**{**FAST, "max_iter": 2})
     grid = [{name: [value] for name, value in params.items()} for params in ROWS]
     search = GridSearchCV(model, grid, cv=2, n_jobs=2, error_score="raise").fit(X, y)
@@ -198,7 +205,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), list(itertools.combinations(PAIRS, 2)), ids=str
+    ("first", "second"), list(itertools.combinations(PAIRS, 2)), ids=case_id
 )
 def test_pairs_of_options_train(first, second, digits):
     X, y = digits[0][:150], digits[1][:150]
@@ -233,7 +240,7 @@ ILLEGAL = [
 ]
 
 
-@pytest.mark.parametrize(("params", "message"), ILLEGAL, ids=str)
+@pytest.mark.parametrize(("params", "message"), ILLEGAL, ids=case_id)
 def test_what_does_not_go_together(params, message, digits):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**params).fit(*digits)

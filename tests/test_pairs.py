@@ -10,6 +10,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from conftest import case_id
 from sklearn.datasets import make_multilabel_classification
 
 from sk_deep import MLPClassifier, MLPRegressor
@@ -185,7 +186,7 @@ def _repair(row, options):
     """Choose one parameter more, if that makes a row that breaks a rule a legal one."""
     if _broken_rule(_params(row, options)) is None:
         return row
-    for name in options.keys() - row.keys():
+    for name in sorted(options.keys() - row.keys()):
         for i in range(len(options[name])):
             if _broken_rule(_params({**row, name: i}, options)) is None:
                 return {**row, name: i}
@@ -290,7 +291,7 @@ def test_regressor_trains(params, targets):
         for estimator, rows in zip((MLPClassifier, MLPRegressor), ILLEGAL, strict=True)
         for params in rows
     ],
-    ids=str,
+    ids=case_id,
 )
 def test_illegal_pair_raises(estimator, params, targets):
     kind = "multiclass" if estimator is MLPClassifier else "real"

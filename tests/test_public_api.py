@@ -4,8 +4,10 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import itertools
 import pkgutil
 import re
+import runpy
 import tomllib
 import types
 import warnings
@@ -62,7 +64,8 @@ def test_exported_names():
 
 def test_public_modules():
     names = {name.removeprefix("sk_deep.") for name in MODULES}
-    assert {name for name in names if not name.startswith("_")} == PUBLIC_MODULES
+    public = {name for name in names if not re.search(r"\b_", name)}
+    assert public == PUBLIC_MODULES
 
 
 def test_version():
@@ -252,3 +255,18 @@ def test_requirement_is_pinned(line):
     pinned = versions[canonicalize_name(requirement.name)]
     assert pinned.startswith("==")
     assert requirement.specifier.contains(pinned.removeprefix("=="))
+
+
+def test_page_of_options_is_the_tables():
+    page = runpy.run_path(str(ROOT / "docs" / "make_options.py"))["page"]()
+    assert (ROOT / "docs" / "options.md").read_text() == page
+    tables = {
+        name: table
+        for module in MODULES.values()
+        for name, table in vars(module).items()
+        if name.isupper() and isinstance(table, dict) and not name.startswith("_")
+    }
+    del tables["INVERSE_LINKS"]  # which no parameter chooses
+    assert len(tables) >= 10
+    for name in itertools.chain(*tables.values()):
+        assert f"`{name}" in page
