@@ -21,10 +21,11 @@ _MEMORY_BOUNDS = 1.5, 1e8  # of the authors' implementation
 class AdaSecant(LeanOptimizer):
     r"""Stochastic gradient descent with a learning rate per parameter, from secants.
 
-    It is algorithm 1 of reference [1], with the bounded Adagrad of its section 6. With
-    :math:`g` the gradient divided by the norm of its tensor, :math:`\Delta` the last
-    update and :math:`\alpha` the change of :math:`g` that came with it, and running
-    means :math:`E`, it updates by
+    It is algorithm 1 of reference [1], whose experiments [2] extends, with the bounded
+    Adagrad of section 6; sections are those of the first version. With :math:`g` the
+    gradient divided by the norm of its tensor, :math:`\Delta` the last update,
+    :math:`\alpha` the change of :math:`g` that came with it, and running means
+    :math:`E`, it updates by
 
     .. math::
 
@@ -32,9 +33,9 @@ class AdaSecant(LeanOptimizer):
         \tilde g &= (g + \gamma E[g]) / (1 + \gamma), \\
         \Delta &= -\eta \tilde g / \max(1, \sqrt{\textstyle\sum \tilde g^2}).
 
-    :math:`\gamma` reduces the variance of the gradient, and the memory of the means is
-    :math:`\tau \leftarrow (1 - E[\Delta]^2 / E[\Delta^2]) \tau + 1`, or 2.2 where
-    :math:`g` or :math:`\alpha` is an outlier.
+    :math:`\gamma` reduces the variance of the gradient. The memory of the means is
+    :math:`\tau \leftarrow (1 - E[\Delta]^2 / E[\Delta^2]) \tau + 1`, and begins from 2.2
+    again where :math:`g` or :math:`\alpha` is an outlier.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ class AdaSecant(LeanOptimizer):
         Bound on :math:`\gamma`, the value of the papers' experiments; 0 leaves the
         variance as it is.
     first_step : float, default=0.1
-        Rate of the first step, the norm of each tensor's first update.
+        Rate of the first step, which is about the norm of each tensor's first update.
     eps : float, default=1e-6
         Damping, added to both parts of the quotients of :math:`\eta`. See Notes.
 

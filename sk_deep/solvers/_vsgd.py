@@ -60,8 +60,9 @@ class VSGD(Optimizer):
       each row.
     - `slow_start` is 2, as in the implementation of the first author. The rule of
       thumb in [1] is a tenth of the number of parameters, found with steps of single
-      samples: a network of 45 000 parameters then stands still for some 500 steps,
-      which is many epochs of batches.
+      samples. It holds a network of 45 000 parameters back for some 500 steps, which
+      are many epochs of batches; a training that stops where the loss no longer falls
+      ends there.
     - `eps` is of the same implementation. A parameter whose gradients are zero does not
       move.
 
@@ -159,14 +160,14 @@ class VSGD(Optimizer):
         values = {"g": gradient, "h": curvature}
         values.update({f"{name}2": value.square() for name, value in values.items()})
         state["t"] += 1
-        if state["t"] <= n_start:
+        if state["t"] <= n_start:  # arithmetic means of what came so far
             update_means(state, values, tau.fill_(state["t"]))
             if state["t"] == n_start:
                 _overestimate(state, slow_start)
             return
         is_outlier = deviates(gradient, state["g"], state["g2"])
         is_outlier |= deviates(curvature, state["h"], state["h2"])
-        update_means(state, values, tau.add_(is_outlier))
+        update_means(state, values, tau.add_(is_outlier))  # tau + 1 for an outlier
         share = signal_share(state["g"], state["g2"])
         rate = (state["h"] + eps) / (state["h2"] + eps) * share
         update_memory(tau, share)
