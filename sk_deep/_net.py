@@ -325,10 +325,10 @@ class Net(NeuralNet):
                 y = self._soft_targets(y, X)
             X, y, weight = self.augmentation(X, y, weight, self.module_.generator)
         if self.label_smoothing:
-            n_classes = max(2, self.module_.architecture["n_outputs"])
-            is_binary = self.criterion_.kind == "binary"
             y = self._soft_targets(y, X)
-            y = smooth(y, self.label_smoothing, 2 if is_binary else n_classes)
+            is_indicator = self.criterion_.kind == "binary"
+            n_classes = 2 if is_indicator else y.shape[-1]
+            y = smooth(y, self.label_smoothing, n_classes)
         return X, y, weight
 
     def _soft_targets(self, y: Tensor, like: Tensor) -> Tensor:

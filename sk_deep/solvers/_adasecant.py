@@ -34,7 +34,7 @@ class AdaSecant(LeanOptimizer):
         \Delta &= -\eta \tilde g / \max(1, \sqrt{\textstyle\sum \tilde g^2}).
 
     :math:`\gamma` reduces the variance of the gradient. The memory of the means is
-    :math:`\tau \leftarrow (1 - E[\Delta]^2 / E[\Delta^2]) \tau + 1`, and begins from 2.2
+    :math:`\tau \leftarrow (1 - E[\Delta]^2 / E[\Delta^2]) \tau + 1`; it begins at 2.2
     again where :math:`g` or :math:`\alpha` is an outlier.
 
     Parameters
