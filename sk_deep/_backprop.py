@@ -15,7 +15,7 @@ from torch import Tensor
 from sk_deep._compat import foreach_copy, run_backward
 from sk_deep.activations import get_activation
 from sk_deep.losses import Criterion
-from sk_deep.network import MLP, Linear
+from sk_deep.network import MLP, Linear, is_narrow
 
 Shares = Tensor | float
 
@@ -72,8 +72,9 @@ class _Layer(NamedTuple):
 
     weight: Tensor
     bias: Tensor
-    weight_grad: Tensor | None
-    bias_grad: Tensor | None
+    weight_grad: Tensor
+    bias_grad: Tensor
+    is_narrow: bool
     activation: Callable[[Tensor], Tensor] | None
     derivative: Callable[[Tensor, Tensor, Tensor], Tensor] | None
     mask: Callable[[Tensor], Tensor] | None
@@ -81,8 +82,10 @@ class _Layer(NamedTuple):
 
 def _layer(linear: Linear, activation=None, derivative=None, mask=None) -> _Layer:
     weight, bias = linear.weight, linear.bias
+    assert weight.grad is not None
+    assert bias.grad is not None
     tensors = (weight.detach(), bias.detach(), weight.grad, bias.grad)
-    return _Layer(*tensors, activation, derivative, mask)
+    return _Layer(*tensors, is_narrow(weight), activation, derivative, mask)
 
 
 class _Trace(NamedTuple):
@@ -134,10 +137,7 @@ class ByHand(Autograd):
         """Go through the layers; the z of the last one are the raw outputs."""
         traces = []
         for layer in self.layers:
-            if self.module.members:
-                z = torch.baddbmm(layer.bias.unsqueeze(-2), x, layer.weight)
-            else:
-                z = torch.addmm(layer.bias, x, layer.weight)
+            z = Linear.affine(x, layer.weight, layer.bias)
             h = z if layer.activation is None else layer.activation(z)
             mask = None if layer.mask is None else layer.mask(h)
             traces.append(_Trace(x, z, h, mask))
@@ -151,7 +151,10 @@ class ByHand(Autograd):
                 gradient = gradient.mul_(trace.mask)
             if layer.derivative is not None:
                 gradient = layer.derivative(gradient, trace.z, trace.h)
-            self.product(trace.x.mT, gradient, out=layer.weight_grad)
+            if layer.is_narrow:
+                layer.weight_grad.copy_(self.product(gradient.mT, trace.x).mT)
+            else:
+                self.product(trace.x.mT, gradient, out=layer.weight_grad)
             torch.sum(gradient, -2, out=layer.bias_grad)
             if layer is not self.layers[0]:
                 gradient = self.product(gradient, layer.weight.mT)

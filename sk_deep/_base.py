@@ -195,12 +195,7 @@ class BaseMLP(Parameters):
 
     def _random_states(self):
         """Make each member's source of randomness, and a function for seeds."""
-        # NOTE[DIFF] no random state: scikit-learn draws from numpy's global one
-        random_state = (
-            np.random.RandomState()
-            if self.random_state is None
-            else check_random_state(self.random_state)
-        )
+        random_state = _private(self.random_state)
         limit = np.iinfo(np.int32).max
         if self.n_members == 1:
             members = [random_state]
@@ -414,7 +409,7 @@ class BaseMLP(Parameters):
     def _samples(self, X, n_samples, random_state):
         """Sample the outputs, (n_samples, n, n_outputs), see `sample_outputs`."""
         X = self._check_inputs(X)
-        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+        seed = _private(random_state).randint(np.iinfo(np.int32).max)
         return sample_outputs(self.net_, X, n_samples, seed)
 
     def _outputs(self, X):
@@ -498,6 +493,14 @@ class stochastic_only:
 
 class NotAvailableError(AttributeError, ValueError):
     """The parameters of the estimator rule a method out."""
+
+
+def _private(random_state):
+    """Make a random state that is not numpy's global one, unless that was given."""
+    # NOTE[DIFF] no random state: scikit-learn draws from numpy's global one
+    if random_state is None:
+        return np.random.RandomState()
+    return check_random_state(random_state)
 
 
 def _row_major(X):

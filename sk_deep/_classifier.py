@@ -435,7 +435,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._learn_classes(y)
         elif not fresh or incremental:
             self._check_classes(y)
-        self.out_activation_ = get_loss(self.loss).terms[self._kind()].link
+        row = get_loss(self.loss)
+        self.out_activation_ = row.terms[self._kind()].link
+        self._threshold = 0.5 if row.has_probability else 0.0
         self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
         if self._target_type == "multilabel-indicator":
             return np.asarray(
@@ -501,8 +503,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """Class indices, or indicators of several labels."""
         if self._target_type == "multiclass":
             return outputs.argmax(axis=1)
-        threshold = 0.5 if _has_probability(self) else 0.0
-        decisions = (outputs > threshold).astype(int)
+        decisions = (outputs > self._threshold).astype(int)
         return decisions.ravel() if self.n_outputs_ == 1 else decisions
 
     def _score(self, target, outputs, sample_weight):

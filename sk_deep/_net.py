@@ -198,6 +198,8 @@ class Net(NeuralNet):
     def start(self) -> None:
         """Make ready to train: every member runs, and its weights are kept."""
         module = self.module_
+        for layer in module.dropout_layers():
+            layer.anneal(1.0)  # weights gone on from may hold another probability
         self.differentiate_ = differentiator(module, self.criterion_)
         self.running_ = np.ones(module.architecture["n_members"], dtype=bool)
         self.epoch_values_: dict[str, NDArray] = {}

@@ -104,6 +104,7 @@ def _with_dropout_on(net: Net, seed: int) -> Net:
     noisy.module_.generator.manual_seed(seed)
     for layer in noisy.module_.dropout_layers():
         layer.train()
+        layer.anneal(1.0)
     return noisy
 
 

@@ -423,14 +423,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if not np.isfinite(outputs).all():
             return np.nan
         with np.errstate(over="ignore"):  # on the way to a divergence, which is told
-            if target.shape[1] == outputs.shape[1]:
-                return r2_score(target, outputs, sample_weight=sample_weight)
-            return self._score_columns(target, outputs, sample_weight)
-
-    def _score_columns(self, y, outputs, sample_weight):
-        score = get_loss(self.loss).score
-        params = _options.loss_params(self)
-        return score(np.ravel(y), outputs, sample_weight, **params)
+            params = _options.loss_params(self)
+            return _score(target, outputs, sample_weight, self.loss, params)
 
     def score(self, X, y, sample_weight=None):
         """Compute the coefficient of determination R^2.
@@ -453,9 +447,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             `sklearn.metrics.d2_pinball_score`.
         """
         outputs = self.predict(X)
-        if outputs.ndim == 2 and np.ndim(y) == 1:
-            return self._score_columns(y, outputs, sample_weight)
-        return r2_score(y, outputs, sample_weight=sample_weight)
+        criterion = self.net_.criterion_
+        return _score(y, outputs, sample_weight, criterion.loss, criterion.params)
 
     @stochastic_only
     @fit_context(prefer_skip_nested_validation=True)
@@ -525,3 +518,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         samples = self._samples(X, n_samples, random_state)
         return samples[..., 0] if self.n_outputs_ == 1 else samples
+
+
+def _score(y, outputs, sample_weight, loss, params):
+    """R^2, or the score of a loss that gives several columns for one target."""
+    n_targets = np.size(y) // max(1, len(y))
+    if n_targets == 1 and np.size(outputs) > len(outputs):
+        return get_loss(loss).score(np.ravel(y), outputs, sample_weight, **params)
+    return r2_score(y, outputs, sample_weight=sample_weight)

@@ -200,9 +200,13 @@ def _half_gamma_deviance(raw: Tensor, y: Tensor) -> Tensor:
 
 
 def _count_quantiles(quantile: float | list[float] = 0.5) -> int:
-    if not all(0 < q < 1 for q in np.ravel(quantile)):
-        raise ValueError(f"quantiles must be in (0, 1), however: {quantile=}.")
-    return np.size(quantile)
+    values = np.ravel(quantile)
+    if np.ndim(quantile) > 1 or not len(values) or not all((values > 0) & (values < 1)):
+        raise ValueError(
+            "quantile must be a number in (0, 1) or a list of such numbers, however: "
+            f"{quantile=}."
+        )
+    return len(values)
 
 
 def _score_quantiles(y, outputs, sample_weight, *, quantile) -> float:

@@ -13,11 +13,16 @@ from sklearn.preprocessing import scale
 torch.set_num_threads(1)
 
 
-def case_id(value):
-    """Name a case, the same in all processes: functions and classes by their names."""
-    if isinstance(value, dict):
-        return ",".join(f"{key}={case_id(item)}" for key, item in value.items())
-    return getattr(value, "__name__", str(value))
+def pytest_make_parametrize_id(config, val, argname):
+    """Name a case the same in all processes: functions and classes by their names."""
+    if isinstance(val, dict):
+        items = (
+            f"{key}={pytest_make_parametrize_id(config, item, key)}"
+            for key, item in val.items()
+        )
+        return ",".join(items)
+    name = getattr(val, "__name__", str(val))
+    return None if " at 0x" in name or "\n" in name else name
 
 
 @pytest.fixture(scope="session")

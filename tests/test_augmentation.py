@@ -64,7 +64,7 @@ def _assert_moments(values, mean, variance, kurtosis=3.0):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("name", "params"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "params"), CASES)
 class TestEvery:
     def test_new_batch_of_the_same_kind(self, name, params, shape, dtype):
         batch = _batch(shape, dtype)
@@ -207,7 +207,7 @@ WEIGHTS = [
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("weight", WEIGHTS, ids=str)
+@pytest.mark.parametrize("weight", WEIGHTS)
 def test_mixup_mixes_weighted_losses(weight, dtype):
     weight = weight.to(dtype).expand(50, 4)
     eye = torch.eye(4, dtype=dtype).expand(50, 4, 4)  # all targets and inputs apart
@@ -221,7 +221,7 @@ def test_mixup_mixes_weighted_losses(weight, dtype):
     torch.testing.assert_close(y[weighs_nothing], X[weighs_nothing])
 
 
-@pytest.mark.parametrize("weight", [torch.ones(4), torch.full((4,), 3.0)], ids=str)
+@pytest.mark.parametrize("weight", [torch.ones(4), torch.full((4,), 3.0)])
 def test_mixup_equal_weights_change_nothing(weight):
     eye = torch.eye(4).expand(50, 4, 4)
     augment = get_augmentation("mixup", 4)
@@ -252,7 +252,7 @@ def _rotate(image, angle):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", IMAGE_SHAPES, ids=str)
+@pytest.mark.parametrize("shape", IMAGE_SHAPES)
 @pytest.mark.parametrize(
     ("ours", "theirs", "draws"),
     [
@@ -427,7 +427,7 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "params", "message"), ERRORS, ids=str)
+@pytest.mark.parametrize(("name", "params", "message"), ERRORS)
 def test_illegal_parameters(name, params, message):
     with pytest.raises(ValueError) as error:  # noqa: PT011, the message is checked
         get_augmentation(name, N_FEATURES, **params)

@@ -113,7 +113,6 @@ NOT_PLAIN = [
 @pytest.mark.parametrize(
     ("params", "way"),
     [*zip(NOT_PLAIN, itertools.repeat(Autograd)), ({}, ByHand)],
-    ids=str,
 )
 def test_the_way_is_chosen_by_the_network(params, way, digits):
     model = MLPClassifier(**params, max_iter=1, n_iter_no_change=1).fit(*digits)

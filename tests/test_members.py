@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from conftest import case_id
 from sklearn.metrics import accuracy_score
 from skorch.callbacks import Callback
 
@@ -38,7 +37,7 @@ def _assert_members_are(singles, stack):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("params", CASES, ids=case_id)
+@pytest.mark.parametrize("params", CASES)
 def test_members_are_single_fits(params, weighted, digits):
     X, y = digits[0][:300], digits[1][:300]
     weight = np.linspace(0, 2, len(y)) if weighted else None

@@ -6,7 +6,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from conftest import case_id
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -103,7 +102,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("params", ROWS, ids=case_id)
+@pytest.mark.parametrize("params", ROWS)
 def test_row_trains(params, dtype, digits):
     X, y = digits
     model = MLPClassifier(
@@ -120,7 +119,7 @@ def _outputs(model, X):
     return model.decision_function(X)
 
 
-@pytest.mark.parametrize("params", ROWS, ids=case_id)
+@pytest.mark.parametrize("params", ROWS)
 def test_row_clones_and_pickles(params, digits):
     X, y = digits[0][:100], digits[1][:100]
     model = MLPClassifier(**{**FAST, "max_iter": 2, **params}).fit(X, y)
@@ -130,7 +129,7 @@ def test_row_clones_and_pickles(params, digits):
     np.testing.assert_array_equal(_outputs(again, X), _outputs(model, X))
 
 
-@pytest.mark.parametrize("params", ROWS, ids=case_id)
+@pytest.mark.parametrize("params", ROWS)
 def test_row_stacks(params, digits):
     X, y = digits[0][:200], digits[1][:200]
     model = MLPClassifier(**{**FAST, "max_iter": 5, **params, "n_members": 3})
@@ -204,9 +203,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), list(itertools.combinations(PAIRS, 2)), ids=case_id
-)
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(PAIRS, 2)))
 def test_pairs_of_options_train(first, second, digits):
     X, y = digits[0][:150], digits[1][:150]
     model = MLPClassifier((8, 8), max_iter=2, random_state=0, **{**first, **second})
@@ -240,7 +237,7 @@ ILLEGAL = [
 ]
 
 
-@pytest.mark.parametrize(("params", "message"), ILLEGAL, ids=case_id)
+@pytest.mark.parametrize(("params", "message"), ILLEGAL)
 def test_what_does_not_go_together(params, message, digits):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**params).fit(*digits)

@@ -10,7 +10,6 @@ import random
 import numpy as np
 import pytest
 import torch
-from conftest import case_id
 from sklearn.datasets import make_multilabel_classification
 
 from sk_deep import MLPClassifier, MLPRegressor
@@ -291,7 +290,6 @@ def test_regressor_trains(params, targets):
         for estimator, rows in zip((MLPClassifier, MLPRegressor), ILLEGAL, strict=True)
         for params in rows
     ],
-    ids=case_id,
 )
 def test_illegal_pair_raises(estimator, params, targets):
     kind = "multiclass" if estimator is MLPClassifier else "real"

@@ -101,7 +101,7 @@ def _steps_of_torch(start, batches, optimizer, params, *, has_early_eps):
         yield [p.detach().numpy().copy() for p in (*weights, *biases)]
 
 
-@pytest.mark.parametrize(("solver", "ours", "optimizer", "theirs"), OPTIMIZERS, ids=str)
+@pytest.mark.parametrize(("solver", "ours", "optimizer", "theirs"), OPTIMIZERS)
 def test_estimator_steps_as_torch(solver, ours, optimizer, theirs, digits):
     batches = _batches(digits)
     X, y = (np.concatenate(parts) for parts in zip(*batches, strict=True))

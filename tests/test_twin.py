@@ -123,7 +123,7 @@ def _assert_equal_predictions(theirs, ours, X, *, rtol):
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize(("kind", "params"), CONFIGURATIONS, ids=str)
+@pytest.mark.parametrize(("kind", "params"), CONFIGURATIONS)
 def test_twin(kind, params, seed):
     X, y = _data(kind)
     theirs, ours = (estimator.fit(X, y) for estimator in _pair(kind, params, seed))
@@ -140,7 +140,7 @@ def test_there_are_enough_configurations():
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize(
-    "params", [{}, SGD, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str
+    "params", [{}, SGD, {"early_stopping": True}, {"solver": "lbfgs"}]
 )
 def test_twin_with_sample_weight(kind, params, rng):
     X, y = _data(kind)

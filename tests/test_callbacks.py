@@ -1,0 +1,212 @@
+"""Callbacks of the options: max-norm, clipping, and what lbfgs cannot do."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+from sk_deep import MLPClassifier, MLPRegressor
+from sk_deep.callbacks import GradientClip
+from sk_deep.network import MLP
+from sk_deep.solvers import SOLVERS
+
+ONE_STEP = {
+    "hidden_layer_sizes": (6, 5),
+    "solver": "sgd",
+    "momentum": 0.0,
+    "learning_rate_init": 0.5,
+    "alpha": 0.1,
+    "max_iter": 1,
+    "random_state": 0,
+}
+STILL = {"learning_rate_init": 1e-100}
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.normal(size=(40, 4))
+    return X, 10 * X[:, :2]
+
+
+def _fit(data, **params):
+    return MLPRegressor(**{**ONE_STEP, **params}).fit(*data)
+
+
+# ---- max-norm ----------------------------------------------------------------------
+
+
+class Norms(Callback):
+    """Record the largest norm of the weights into a unit after each batch."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.values = []
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training:
+            norms = [np.linalg.norm(W, axis=-2).max() for W in net.module_.coefs()]
+            self.values.append(max(norms))
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw", torch.optim.Adam])
+def test_max_norm_bounds_every_unit_after_every_step(solver, n_members, data):
+    params = {"solver": solver, "n_members": n_members, "activation": "maxout"}
+    params.update(max_iter=5, batch_size=10, callbacks=[Norms()])
+    params["learning_rate_init"] = 0.05
+    _, plain = _fit(data, **params).net_.callbacks_[-1]
+    _, bounded = _fit(data, **params, max_norm=0.8).net_.callbacks_[-1]
+    assert len(bounded.values) == 20
+    assert max(bounded.values) <= 0.8 * (1 + 1e-12)
+    assert max(bounded.values) > 0.8 * (1 - 1e-12)  # it is reached
+    assert min(plain.values) > 0.8
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("bound", [0.5, 1.0, 100.0])
+def test_a_step_is_projected(bound, n_members, data):
+    free = _fit(data, n_members=n_members)
+    model = _fit(data, n_members=n_members, max_norm=bound)
+    is_beyond = []
+    for W, found in zip(free.coefs_, model.coefs_, strict=True):
+        norms = np.sqrt((W**2).sum(axis=-2, keepdims=True))
+        is_beyond.extend((norms > bound).ravel())
+        expected = W * np.minimum(1, bound / norms)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    for b, found in zip(free.intercepts_, model.intercepts_, strict=True):
+        np.testing.assert_array_equal(found, b)
+    assert any(is_beyond) == (bound < 100)
+
+
+def test_weights_of_zero_stay():
+    params = {"max_norm": 0.5, "n_iter_no_change": 1}
+    model = MLPRegressor(**ONE_STEP, **params, activation="relu")
+    model.fit(np.zeros((5, 3)), np.zeros(5))
+    assert all(np.isfinite(W).all() for W in model.coefs_)
+
+
+# ---- clipping ----------------------------------------------------------------------
+
+
+def _clipped_by_torch(network, bound, member):
+    """Gradient of a member, clipped by torch."""
+    index = (member,) if network.members else ()
+    copies = [p.detach()[index].clone() for p in network.parameters()]
+    for copy, parameter in zip(copies, network.parameters(), strict=True):
+        copy.grad = parameter.grad[index].clone()
+    torch.nn.utils.clip_grad_norm_(copies, bound)
+    return [copy.grad for copy in copies]
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("bound", [0.1, 8.0, 1e3])
+def test_clipping_is_that_of_torch(bound, n_members):
+    network = MLP(
+        4,
+        2,
+        hidden_units=[6],
+        activation=["prelu"],
+        normalization="batch",
+        n_members=n_members,
+        dtype="float64",
+    )
+    network.flat_grad.normal_(generator=torch.Generator().manual_seed(0))
+    scales = torch.tensor([1.0, 0.1, 10.0], dtype=torch.float64)[:n_members]
+    network.flat_grad.mul_(scales.unsqueeze(-1) if n_members > 1 else 1.0)
+    before = network.flat_grad.clone()
+    expected = [_clipped_by_torch(network, bound, i) for i in range(n_members)]
+    GradientClip(bound).on_grad_computed(SimpleNamespace(module_=network))
+    for i, gradients in enumerate(expected):
+        index = (i,) if n_members > 1 else ()
+        for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+            # torch adds 1e-6 to the norm
+            torch.testing.assert_close(
+                parameter.grad[index], gradient, rtol=2e-5, atol=0
+            )
+    norms = before.norm(dim=-1)
+    assert torch.equal(network.flat_grad, before) == bool((norms <= bound).all())
+
+
+def _step(model, start):
+    """What a step subtracted from all parameters, (n_members, n_parameters)."""
+    n_members = model.n_members
+    pairs = zip(
+        [*start.coefs_, *start.intercepts_],
+        [*model.coefs_, *model.intercepts_],
+        strict=True,
+    )
+    steps = [(old - new).reshape(n_members, -1) for old, new in pairs]
+    return np.concatenate(steps, axis=1) / ONE_STEP["learning_rate_init"]
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("bound", [0.1, 1e6])
+def test_a_step_is_clipped_penalty_included(bound, n_members, data):
+    params = {"n_members": n_members, "alpha": 100.0}
+    start = _fit(data, **params, **STILL)
+    gradient = _step(_fit(data, **params), start)
+    found = _step(_fit(data, **params, gradient_clip=bound), start)
+    norms = np.linalg.norm(gradient, axis=1, keepdims=True)
+    expected = gradient * np.minimum(1, bound / norms)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert len(np.unique(norms)) == n_members  # each by its own
+
+
+class GradientNorms(Callback):
+    """Record the norm of each gradient that an optimizer sees."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.values = []
+
+    def on_grad_computed(self, net, **kwargs):
+        self.values.append(net.module_.flat_grad.norm(dim=-1).numpy(force=True).copy())
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+@pytest.mark.parametrize(
+    "solver", [*sorted(SOLVERS.keys() - {"lbfgs"}), torch.optim.SGD]
+)
+def test_optimizers_see_clipped_gradients(solver, n_members, data):
+    params = {"solver": solver, "n_members": n_members, "batch_size": 10}
+    params.update(callbacks=[GradientNorms()], learning_rate_init=0.01)
+    model = _fit(data, **params, gradient_clip=0.5)
+    norms = np.array(model.net_.callbacks_[-1][1].values)
+    assert len(norms) >= 4  # batches
+    np.testing.assert_allclose(norms, 0.5, rtol=1e-9)
+
+
+# ---- what lbfgs cannot do ----------------------------------------------------------
+
+NEEDS = [
+    ({"l1_ratio": 0.5}, r"a smooth loss, however: l1_ratio=0\.5"),
+    ({"max_norm": 1.0}, r"steps that nothing changes, however: max_norm=1\.0"),
+    ({"gradient_clip": 2.0}, r"steps that nothing changes, .*gradient_clip=2\.0"),
+    ({"dropout": 0.5}, r"a loss without noise, however: dropout=0\.5"),
+    ({"dropout": [0.5]}, r"a loss without noise, however: dropout=\[0\.5\]"),
+    ({"input_dropout": 0.5}, r"a loss without noise, .*input_dropout=0\.5"),
+    ({"augmentation": "noise"}, r"a loss without noise, .*augmentation='noise'"),
+    (
+        {"augmentation": lambda X, y, generator: (X, y)},
+        "a loss without noise, .*augmentation=<function",
+    ),
+]
+
+
+@pytest.mark.parametrize(("params", "message"), NEEDS)
+def test_lbfgs_takes_no_noise_and_no_kinks(params, message):
+    model = MLPClassifier(solver="lbfgs", **params)
+    with pytest.raises(ValueError, match=f"solver='lbfgs' needs {message}"):
+        model.fit(np.eye(4), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("params", [{}, {"alpha": 1.0}, {"dropout": [0.0]}])
+def test_what_lbfgs_takes(params):
+    model = MLPClassifier(solver="lbfgs", max_iter=2, **params)
+    assert np.isfinite(model.fit(np.eye(4), [0, 1, 0, 1]).loss_)
+
+
+@pytest.mark.parametrize("name", ["max_norm", "gradient_clip"])
+def test_bounds_must_be_positive(name):
+    with pytest.raises(ValueError, match=f"'{name}' parameter"):
+        MLPClassifier(**{name: 0.0}).fit(np.eye(4), [0, 1, 0, 1])
