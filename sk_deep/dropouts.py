@@ -1,9 +1,10 @@
 """Dropout and its kin: one row each in `DROPOUTS`, and the schedules of its strength.
 
-All of them act in training alone and keep the expectation of a unit's value, so that
-nothing has to be scaled in prediction. Masks come from random bits compared with a
-threshold, drawn from a private generator: cheaper than one random float per unit, and
-no global random state is touched.
+All of them act in training alone and keep an expectation, so that nothing has to be
+scaled in prediction: of a unit's value, with "alpha" over units of mean 0, with
+"dropconnect" of a unit's input. Masks come from random bits compared with a threshold,
+drawn from a private generator: cheaper than one random float per unit, and no global
+random state is touched.
 """
 
 import functools

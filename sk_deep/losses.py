@@ -201,7 +201,8 @@ def _half_gamma_deviance(raw: Tensor, y: Tensor) -> Tensor:
 
 def _count_quantiles(quantile: float | list[float] = 0.5) -> int:
     values = np.ravel(quantile)
-    if np.ndim(quantile) > 1 or not len(values) or not all((values > 0) & (values < 1)):
+    is_list = np.ndim(quantile) < 2 and len(values) and values.dtype.kind == "f"
+    if not is_list or not all((values > 0) & (values < 1)):
         raise ValueError(
             "quantile must be a number in (0, 1) or a list of such numbers, however: "
             f"{quantile=}."
