@@ -55,6 +55,8 @@ class Net(NeuralNet):
     ----------
     running_ : ndarray of bool of shape (n_members,)
         Which members still train.
+    trained_ : ndarray of bool of shape (n_members,)
+        Which members train, or trained, in the present epoch.
     epoch_values_ : dict of str to ndarray of shape (n_members,)
         What was recorded in the last epoch, member by member.
     rates_, reductions_ : ndarray of shape (n_groups,)
@@ -220,6 +222,7 @@ class Net(NeuralNet):
         valid = None if y is None else self.get_iterator(y)
         datasets = {"dataset_train": X, "dataset_valid": y}
         for _ in range(epochs or self.max_epochs):
+            self.trained_ = self.running_.copy()
             self.notify("on_epoch_begin", **datasets)
             self.run_single_epoch(train, True, "train", self.train_step)
             self.run_single_epoch(valid, False, "valid", self.validation_step)
@@ -403,7 +406,7 @@ class Net(NeuralNet):
         return {"loss": loss, "y_pred": raw, "size": total}
 
     def record(self, name: str, values: NDArray) -> None:
-        """Record a value per member, and the mean of the running ones in the history.
+        """Record a value per member, and in the history the mean of those that train.
 
         Parameters
         ----------
@@ -413,7 +416,7 @@ class Net(NeuralNet):
             The values.
         """
         self.epoch_values_[name] = values = np.atleast_1d(values)
-        self.history.record(name, float(values[self.running_].mean()))
+        self.history.record(name, float(values[self.trained_].mean()))
 
     # ---- what is kept --------------------------------------------------------------
 

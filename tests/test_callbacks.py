@@ -210,3 +210,15 @@ def test_what_lbfgs_takes(params):
 def test_bounds_must_be_positive(name):
     with pytest.raises(ValueError, match=f"'{name}' parameter"):
         MLPClassifier(**{name: 0.0}).fit(np.eye(4), [0, 1, 0, 1])
+
+
+class Note(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        net.record("one", np.ones(net.running_.shape))
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_callbacks_record_in_the_epoch_in_which_training_stops(n_members, digits):
+    stops = {"early_stopping": True, "n_iter_no_change": 2, "random_state": 0}
+    model = MLPClassifier(**stops, n_members=n_members, callbacks=[Note()])
+    assert set(model.fit(*digits).net_.history[:, "one"]) == {1.0}
