@@ -50,8 +50,8 @@ class BaseMLP(Parameters):
     # ---- what a subclass adds ------------------------------------------------------
 
     @abstractmethod
-    def _encode(self, y, *, fresh, incremental):
-        """Turn checked targets into the network's.
+    def _encode(self, y, *, fresh, incremental, validates=False):
+        """Turn checked targets into the network's, of training or of validation data.
 
         Sets `n_outputs_` and `out_activation_`, and what decodes the outputs.
         """
@@ -209,7 +209,7 @@ class BaseMLP(Parameters):
         batch_size = _options.batch_size(self, X.shape[0])
         arch["dtype"] = (
             _options.dtype(self, X, _options.n_weights(arch), batch_size)
-            if fresh
+            if fresh or self.dtype != "auto"
             else self.net_.module_.architecture["dtype"]
         )
         solver, solver_params = _options.solver(self)
@@ -231,7 +231,7 @@ class BaseMLP(Parameters):
             max_epochs=self.max_iter,
             callbacks=[
                 *_options.callbacks(self),
-                *copy.deepcopy(self.callbacks or []),
+                *copy.deepcopy(_options.checked_callbacks(self)),
             ],
         )
 
@@ -242,8 +242,17 @@ class BaseMLP(Parameters):
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(net.module_.linear_layers()) + 1
         self._streams = False
-        for name in (*_CURVES, "_watched"):
+        self._forget_curves()
+
+    def _forget_curves(self):
+        self._watched = None
+        for name in (*_CURVES, "best_loss_", "best_validation_score_"):
             vars(self).pop(name, None)
+
+    def _watches(self):
+        """Key of what is watched: curves and the best value go on while it stays."""
+        is_full_batch = _options.is_full_batch(self)
+        return is_full_batch, bool(self.early_stopping), self.scoring
 
     def _go_on_from(self, net, old, draw_seed, incremental):
         ours, theirs = describe(net), describe(old)
@@ -258,6 +267,8 @@ class BaseMLP(Parameters):
         if net.draws_noise and not has_generator:
             net.module_.generator.manual_seed(draw_seed())
         net.n_samples_ = self.t_
+        if self._watched and self._watched[0] != self._watches():
+            self._forget_curves()
 
     # ---- the two ways to train -----------------------------------------------------
 
@@ -267,9 +278,17 @@ class BaseMLP(Parameters):
                 "X_val and y_val are for early stopping, which solver='lbfgs' has not."
             )
         verbose = self.verbose is True or self.verbose >= 1
-        self.loss_, self.n_iter_ = train_full_batch(
-            net, data, max_fun=self.max_fun, tol=self.tol, verbose=verbose
-        )
+        self._forget_curves()
+        try:
+            self.loss_, self.n_iter_ = train_full_batch(
+                net, data, max_fun=self.max_fun, tol=self.tol, verbose=verbose
+            )
+        except KeyboardInterrupt:
+            self.loss_, self.n_iter_ = np.nan, net.n_finished_
+            if net.n_finished_:
+                self.loss_ = net.history[net.n_finished_ - 1, "train_loss"]
+                self._adopt(net)
+            raise
         self._adopt(net)
 
     def _fit_stochastic(self, net, fold, random_states, incremental):
@@ -316,9 +335,8 @@ class BaseMLP(Parameters):
         """Go on with the best value and the stale epochs of the last fit, if alike."""
         validates = bool(self.early_stopping)
         best, n_stale = np.full(self.n_members, -np.inf), np.zeros(self.n_members, int)
-        watched = vars(self).get("_watched")  # not by "lbfgs"
-        if watched and watched[0] == validates:
-            best, n_stale = (values.copy() for values in watched[1:])
+        if self._watched:
+            best, n_stale = (values.copy() for values in self._watched[1:])
         return Stopping(
             self.tol,
             self.n_iter_no_change,
@@ -343,7 +361,7 @@ class BaseMLP(Parameters):
         """Check the validation data that fit was given."""
         check_validation(validation, early_stopping=self.early_stopping)
         X, y = self._validate(validation.X, validation.y, reset=False)
-        target = self._encode(y, fresh=False, incremental=True)
+        target = self._encode(y, fresh=False, incremental=True, validates=True)
         weight = validation.weight
         if weight is not None:
             weight = check_sample_weight(weight, X, ensure_non_negative=True)
@@ -366,7 +384,7 @@ class BaseMLP(Parameters):
             new = [row[key] for row in rows if key in row]
             setattr(self, name, old + new or None)
         self.loss_ = self.loss_curve_[-1]
-        self._watched = (stopping.validates, stopping.best, stopping.n_stale)
+        self._watched = (self._watches(), stopping.best, stopping.n_stale)
         best = float(stopping.best.mean())
         self.best_loss_ = None if stopping.validates else -best
         self.best_validation_score_ = best if stopping.validates else None

@@ -5,7 +5,6 @@ from numbers import Real
 import numpy as np
 import scipy.sparse
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -318,7 +317,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions(losses_on("multiclass")), callable],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
     def __init__(
@@ -430,11 +429,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         is_multiclass = self._target_type == "multiclass"
         return "multiclass" if is_multiclass else "binary"
 
-    def _encode(self, y, *, fresh, incremental):
+    def _encode(self, y, *, fresh, incremental, validates=False):
         if fresh and not incremental:
             self._learn_classes(y)
-        elif not fresh or incremental:
-            self._check_classes(y)
+        else:
+            self._check_classes(y, may_lack_some=validates)
         row = get_loss(self.loss)
         self.out_activation_ = row.terms[self._kind()].link
         self._threshold = 0.5 if row.has_probability else 0.0
@@ -457,9 +456,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self._target_type = binarizer.y_type_
         self._sparse_target = binarizer.sparse_input_
 
-    def _check_classes(self, y):
+    def _check_classes(self, y, *, may_lack_some):
+        is_multilabel = type_of_target(y).startswith("multilabel")
+        was_multilabel = self._target_type == "multilabel-indicator"
+        if is_multilabel != was_multilabel or (
+            is_multilabel and y.shape[1] != len(self.classes_)
+        ):
+            kind = f"{len(self.classes_)} labels" if was_multilabel else "single labels"
+            raise ValueError(
+                f"`y` must be of the kind as in the first fit, {kind}, however: its "
+                f"shape is {y.shape}."
+            )
         classes = unique_labels(y)
-        if self.warm_start and set(classes) != set(self.classes_):
+        if self.warm_start and not may_lack_some and set(classes) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same "
                 "classes as in the previous call to fit. Previously "
@@ -486,18 +495,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "a part of the samples. Compute the weights of all samples with "
                 "sklearn.utils.compute_class_weight and pass them as a dict."
             )
-        self._check_class_weight()
-        by_class = compute_sample_weight(self.class_weight, y)
+        by_class = compute_sample_weight(self._checked_class_weight(y), y)
         return by_class if weight is None else weight * by_class
 
-    def _check_class_weight(self):
-        if isinstance(self.class_weight, dict):
-            unknown = [c for c in self.class_weight if c not in self.classes_]
-            if unknown:
+    def _checked_class_weight(self, y):
+        """Check the weights of a dict; those of classes that y lacks are not needed."""
+        if not isinstance(self.class_weight, dict):
+            return self.class_weight
+        unknown = [c for c in self.class_weight if c not in self.classes_]
+        if unknown:
+            raise ValueError(
+                f"class_weight may hold the classes {self.classes_.tolist()}, "
+                f"however: {unknown}."
+            )
+        for weight in self.class_weight.values():
+            if not isinstance(weight, Real) or not 0 <= weight < np.inf:
                 raise ValueError(
-                    f"class_weight may hold the classes {self.classes_.tolist()}, "
-                    f"however: {unknown}."
+                    "class_weight must hold finite numbers >= 0, however: "
+                    f"{self.class_weight}."
                 )
+        present = set(np.unique(y).tolist())
+        return {c: w for c, w in self.class_weight.items() if c in present}
 
     def _decide(self, outputs):
         """Class indices, or indicators of several labels."""
@@ -507,10 +525,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return decisions.ravel() if self.n_outputs_ == 1 else decisions
 
     def _score(self, target, outputs, sample_weight):
-        target = target.ravel() if self.n_outputs_ == 1 else target
-        return accuracy_score(
-            target, self._decide(outputs), sample_weight=sample_weight
-        )
+        # accuracy_score without its checks, which take as long as a small epoch
+        decisions = self._decide(outputs).reshape(target.shape)
+        is_right = (decisions == target).reshape(len(target), -1).all(axis=1)
+        return np.average(is_right, weights=sample_weight)
 
     @stochastic_only
     @fit_context(prefer_skip_nested_validation=True)

@@ -8,7 +8,7 @@ from sk_deep._backprop import differentiator
 from sk_deep._batches import Batch, Data
 from sk_deep._net import Net
 from sk_deep._threads import threads_for
-from sk_deep.network import MLP
+from sk_deep.network import MLP, BatchNorm
 from sk_deep.solvers import minimize_lbfgs
 
 
@@ -41,15 +41,18 @@ def train_full_batch(
     options.update(net.get_params_for("optimizer"))
     batch = net.prepare(data.take(slice(None)))
     net.start()
-    net.notify("on_train_begin", X=data, y=None)
+    net.trained_ = net.running_.copy()
     found = []
     with threads_for(net.module_.flat.shape[-1] * len(data)):
         for i in range(len(net.running_)):
             member = net.module_.member(i)
-            found.append(_minimize(net, member, batch, **options))
-            net.module_.set_member(i, member)
-    net.module_.eval()
-    net.notify("on_train_end", X=data, y=None)
+            net.notify("on_train_begin", X=data, y=None)  # a training of its own
+            try:
+                found.append(_minimize(net, member, batch, **options))
+            finally:  # an interrupted search leaves its last iteration
+                net.module_.set_member(i, member)
+                net.module_.eval()
+            net.notify("on_train_end", X=data, y=None)
     losses, n_iters = zip(*found, strict=True)
     return float(np.mean(losses)), max(n_iters)
 
@@ -57,6 +60,7 @@ def train_full_batch(
 def _minimize(net: Net, module: MLP, batch: Batch, **options) -> tuple[float, int]:
     """Train one network in place; return its loss and the iterations."""
     last_loss = np.nan
+    finished = module.flat.numpy(force=True).astype(float)
     differentiate = differentiator(module, net.criterion_)
 
     def objective(parameters: NDArray) -> tuple[float, NDArray]:
@@ -66,15 +70,41 @@ def _minimize(net: Net, module: MLP, batch: Batch, **options) -> tuple[float, in
         last_loss = net.gradient(differentiate, batch)["loss"].item()
         return last_loss, module.flat_grad.numpy(force=True).astype(float)
 
-    def end_iteration() -> None:
+    def end_iteration(parameters: NDArray) -> None:
+        nonlocal finished
         net.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
         net.history.record("train_loss", last_loss)
-        net.notify("on_epoch_end", dataset_train=None, dataset_valid=None)
+        finished = parameters.copy()
+        net.end_epoch({"dataset_train": None, "dataset_valid": None})
+        if not net.running_.any():
+            net.running_[:] = True  # for the members to come
+            raise StopIteration
 
     module.train()
-    start = module.flat.numpy(force=True).astype(float)
-    best, loss, n_iter = minimize_lbfgs(
-        objective, start, max_iter=net.max_epochs, callback=end_iteration, **options
-    )
-    module.flat.copy_(torch.from_numpy(best))
+    try:
+        finished, loss, n_iter = minimize_lbfgs(
+            objective,
+            finished,
+            max_iter=net.max_epochs,
+            callback=end_iteration,
+            **options,
+        )
+    finally:
+        module.flat.copy_(torch.from_numpy(finished))
+        _settle_moments(module, batch)
     return loss, n_iter
+
+
+@torch.no_grad()
+def _settle_moments(module: MLP, batch: Batch) -> None:
+    """Set the moments of batch normalization to those of the data, in one pass.
+
+    The search moved them at each of its trials.
+    """
+    norms = [norm for norm in module.modules() if isinstance(norm, BatchNorm)]
+    for norm in norms:
+        norm.momentum = 1.0
+    if norms:
+        module(batch[0])
+    for norm in norms:
+        norm.momentum = BatchNorm.momentum

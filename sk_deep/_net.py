@@ -91,6 +91,8 @@ class Net(NeuralNet):
         self.random_states = random_states
         super().__init__(module, criterion, **kwargs)
 
+    prefixes_ = [*NeuralNet.prefixes_, "optimizer"]  # L-BFGS has arguments alone
+
     # ---- building ------------------------------------------------------------------
 
     def get_default_callbacks(self) -> list:
@@ -200,8 +202,6 @@ class Net(NeuralNet):
     def start(self) -> None:
         """Make ready to train: every member runs, and its weights are kept."""
         module = self.module_
-        for layer in module.dropout_layers():
-            layer.anneal(1.0)  # weights gone on from may hold another probability
         self.differentiate_ = differentiator(module, self.criterion_)
         self.running_ = np.ones(module.architecture["n_members"], dtype=bool)
         self.epoch_values_: dict[str, NDArray] = {}
@@ -228,13 +228,19 @@ class Net(NeuralNet):
             self.run_single_epoch(valid, False, "valid", self.validation_step)
             self.n_epochs_ += 1
             self.n_samples_ += len(X)
-            self._end_epoch(datasets)
-            self.n_finished_ += 1
+            self.end_epoch(datasets)
             if not self.running_.any():
                 break
         return self
 
-    def _end_epoch(self, datasets: Mapping[str, Data | None]) -> None:
+    def end_epoch(self, datasets: Mapping[str, Data | None]) -> None:
+        """Tell the callbacks, some of which may stop the training.
+
+        Parameters
+        ----------
+        datasets : mapping
+            Training and validation data, as skorch names them.
+        """
         try:
             self.notify("on_epoch_end", **datasets)
         except KeyboardInterrupt:
@@ -242,6 +248,7 @@ class Net(NeuralNet):
             if not any(_has_stopped(callback) for _, callback in self.callbacks_):
                 raise
             self.running_[:] = False
+        self.n_finished_ += 1
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run over the batches, and record the mean loss."""

@@ -8,21 +8,21 @@ the pair and leaves it inert.
 import inspect
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler, ParamMapper
 from torch import nn
 
 from sk_deep._params import check_names, check_params
 from sk_deep.activations import ACTIVATIONS, get_activation
-from sk_deep.augmentation import Augment, get_augmentation
+from sk_deep.augmentation import AUGMENTATIONS, Augment, get_augmentation
 from sk_deep.callbacks import DropoutAnnealing, GradientClip, MaxNorm
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS, Dropout
 from sk_deep.losses import get_loss
-from sk_deep.schedules import SCHEDULES, WARMUP, Schedule, get_schedule
+from sk_deep.schedules import INERT_SCHEDULE, SCHEDULES, WARMUP, Schedule, get_schedule
 from sk_deep.solvers import SOLVERS, Solver, get_solver
 
 _SMALL_STEP = 10**6  # weights x batch up to which float64 costs next to nothing
@@ -71,7 +71,7 @@ def _dropout(estimator, activations: list) -> dict[str, Any]:
     name = estimator.dropout_type
     row = DROPOUTS[name]
     dropout = _per_layer(estimator.dropout, len(activations), "dropout")
-    if not all(0 <= p < 1 for p in dropout):
+    if not all(isinstance(p, Real) and 0 <= p < 1 for p in dropout):
         raise ValueError(
             f"dropout must be in [0, 1), however: dropout={estimator.dropout}."
         )
@@ -117,9 +117,13 @@ def _per_layer(value, n_layers: int, name: str) -> list:
 
 def _check_has_hidden_layers(estimator, units: list[int]) -> None:
     """Check what acts on hidden layers; scikit-learn leaves the activation inert."""
-    wanted = {"dropout": estimator.dropout, "normalization": estimator.normalization}
-    for name, value in wanted.items():
-        if not units and np.any(value):
+    wanted = {
+        "dropout": (estimator.dropout, 0.0),
+        "normalization": (estimator.normalization, None),
+        "maxout_pieces": (estimator.maxout_pieces, 2),
+    }
+    for name, (value, inert) in wanted.items():
+        if not units and np.any(np.asarray(value, dtype=object) != inert):
             raise ValueError(
                 f"{name} acts on hidden layers, however: {name}={value!r} with no "
                 "hidden layer."
@@ -144,23 +148,37 @@ def _check_activations(activations: list, n_members: int) -> None:
 
 
 def _check_activation_class(activation: type[nn.Module], n_members: int) -> None:
-    layer = activation()
+    before = torch.get_rng_state()
+    try:
+        layer = activation()
+    except TypeError as error:
+        raise ValueError(
+            "an activation class must be made without arguments, however: "
+            f"{activation!r} says: {error}"
+        ) from error
     rows = torch.zeros(2, 4)
-    if layer(rows).shape != rows.shape:
+    if not isinstance(layer(rows), torch.Tensor) or layer(rows).shape != rows.shape:
         raise ValueError(
             f"an activation class must keep the shape, however: {activation!r} turns "
             f"{tuple(rows.shape)} into {tuple(layer(rows).shape)}."
         )
-    if n_members > 1 and list(layer.parameters()):
+    if not torch.equal(torch.get_rng_state(), before):
         raise ValueError(
-            "an activation class with parameters of its own needs n_members=1, "
-            f"however: activation={activation!r}, n_members={n_members}."
+            "an activation class must not draw from torch's global random state, "
+            f"however: activation={activation!r} does."
+        )
+    if n_members > 1 and [*layer.parameters(), *layer.buffers()]:
+        raise ValueError(
+            "an activation class with parameters or buffers of its own needs "
+            f"n_members=1, however: activation={activation!r}, n_members={n_members}."
         )
 
 
 def _check_maxout(estimator, activations: list) -> None:
-    if estimator.maxout_pieces != 2 and not any(
-        get_activation(activation).has_pieces for activation in activations
+    if (
+        estimator.maxout_pieces != 2
+        and activations
+        and not any(get_activation(activation).has_pieces for activation in activations)
     ):
         raise ValueError(
             "maxout_pieces needs an activation made of pieces, maxout, however: "
@@ -241,8 +259,13 @@ def solver(estimator) -> tuple[Solver, dict[str, Any]]:
             f"{estimator.solver!r}."
         )
     row = get_solver(estimator.solver)
-    params = dict(estimator.solver_params or {})
-    check_names("solver_params", estimator.solver, params, row.legal_params(estimator))
+    given = estimator.solver_params
+    check_names(
+        "solver_params", estimator.solver, given or {}, row.legal_params(estimator)
+    )
+    params = dict(given or {})
+    if row.constraints:
+        check_params("solver_params", estimator.solver, params, row.constraints)
     if row.optimizer is None:
         _check_full_batch(estimator)
     return row, {**row.arguments(estimator), **params}
@@ -274,19 +297,20 @@ def schedule(estimator, row: Solver) -> Schedule:
     """Schedule of the learning rate, with its parameters bound."""
     name = estimator.learning_rate
     if isinstance(name, str) and name in row.leaves_inert:
-        name = "constant"
-    if row.optimizer is None and name != "constant":
+        name = INERT_SCHEDULE
+    if row.optimizer is None and name != INERT_SCHEDULE:
         raise ValueError(
             f"solver={estimator.solver!r} has no learning rate to schedule, however: "
             f"learning_rate={name!r}."
         )
-    legal = {} if callable(name) else dict(SCHEDULES[name].constraints)
+    known = None if callable(name) else SCHEDULES[name]
+    legal = dict(known.constraints) if known else {}
     if row.optimizer is not None:
         legal.update(WARMUP)
     params = check_params(
         "schedule_params", estimator.learning_rate, estimator.schedule_params, legal
     )
-    if name == "invscaling":
+    if known and known.takes_power_t:
         params["power_t"] = estimator.power_t
     return get_schedule(name, **params)
 
@@ -315,7 +339,9 @@ def augmentation(estimator, n_features: int) -> Augment | None:
     if name is None:
         check_params("augmentation_params", None, params, {})
         return None
-    return get_augmentation(name, n_features, **(params or {}))
+    legal = {} if callable(name) else AUGMENTATIONS[name].constraints
+    params = check_params("augmentation_params", name, params, legal)
+    return get_augmentation(name, n_features, **params)
 
 
 def callbacks(estimator) -> list[Callback]:
@@ -325,10 +351,32 @@ def callbacks(estimator) -> list[Callback]:
         found.append(GradientClip(estimator.gradient_clip))
     if estimator.max_norm is not None:
         found.append(MaxNorm(estimator.max_norm))
-    row = DROPOUT_SCHEDULES[estimator.dropout_schedule]
-    if row is not DROPOUT_SCHEDULES["constant"]:
+    if _drops(estimator):
+        row = DROPOUT_SCHEDULES[estimator.dropout_schedule]
         found.append(DropoutAnnealing(row.factor))
     return found
+
+
+def _drops(estimator) -> bool:
+    return bool(np.any(estimator.dropout)) or estimator.input_dropout > 0
+
+
+def checked_callbacks(estimator) -> list:
+    """Check the user's callbacks, and list them."""
+    for item in estimator.callbacks or []:
+        callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+        kind = callback if inspect.isclass(callback) else type(callback)
+        if not issubclass(kind, Callback):
+            raise ValueError(
+                "callbacks must be skorch's, or pairs of a name and one, however: "
+                f"{item!r}."
+            )
+        if issubclass(kind, LRScheduler | ParamMapper):
+            raise ValueError(
+                f"callbacks cannot set learning rates or freeze parameters, however: "
+                f"{item!r}. For rates there is learning_rate."
+            )
+    return estimator.callbacks or []
 
 
 def check_scoring(estimator) -> None:

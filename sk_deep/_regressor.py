@@ -391,7 +391,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _kind(self):
         return "real"
 
-    def _encode(self, y, *, fresh, incremental):
+    def _encode(self, y, *, fresh, incremental, validates=False):
         row = get_loss(self.loss)
         # NOTE[DIFF] negative targets of the Poisson loss: scikit-learn's loss is NaN
         if not row.is_legal(y):

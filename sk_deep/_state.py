@@ -99,7 +99,7 @@ def _training_state(net: Net) -> dict[str, Any] | None:
         return net.loaded_training_
     generator = net.module_.generator.get_state() if net.draws_noise else None
     return {
-        "solver": type(net.optimizer_).__name__,
+        "solver": _signature(net.optimizer_),
         "optimizer": _map(net.optimizer_.state_dict(), _to_numpy),
         "reductions": net.reductions_.copy(),
         "n_epochs": net.n_epochs_,
@@ -107,8 +107,15 @@ def _training_state(net: Net) -> dict[str, Any] | None:
     }
 
 
+def _signature(optimizer) -> list[str]:
+    """Name the class, and which of its options are on: what its state holds."""
+    kind = type(optimizer)
+    is_on = sorted(name for name, value in optimizer.defaults.items() if value)
+    return [f"{kind.__qualname__} of {kind.__module__}", *is_on]
+
+
 def _fits(training: Mapping[str, Any], net: Net) -> bool:
-    is_same_solver = training["solver"] == type(net.optimizer_).__name__
+    is_same_solver = training["solver"] == _signature(net.optimizer_)
     return is_same_solver and len(training["reductions"]) == len(net.reductions_)
 
 

@@ -1,5 +1,6 @@
 """What early stopping watches: which rows, and how they are scored."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -156,7 +157,18 @@ def validation_score(estimator, fold: Fold) -> Callable[[Net], list[float] | NDA
         return lambda net: -net.epoch_values_["valid_loss"]
     if estimator.scoring is None:
         return _default_score(estimator, parts)
-    return _scorer_score(estimator, parts, get_scorer(estimator.scoring))
+    scorer = get_scorer(estimator.scoring)
+    if fold.valid.weight is not None and not _takes_weights(scorer):
+        raise ValueError(
+            "scoring must take sample_weight where there are any, however: "
+            f"scoring={estimator.scoring!r}."
+        )
+    return _scorer_score(estimator, parts, scorer)
+
+
+def _takes_weights(scorer: Callable) -> bool:
+    parameters = inspect.signature(scorer).parameters.values()
+    return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _default_score(estimator, parts: list[Rows]):

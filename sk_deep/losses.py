@@ -424,6 +424,10 @@ def get_loss(loss: str | Callable) -> Loss:
     """
     if isinstance(loss, str):
         return LOSSES[loss]
+    if inspect.isclass(loss):
+        raise ValueError(
+            f"loss must be a name or a function of two tensors, however: {loss}."
+        )
     per_sample = functools.partial(_checked, loss)
     links = {"multiclass": "softmax", "binary": "logistic", "real": "identity"}
     terms = {kind: Term(link, per_sample) for kind, link in links.items()}
@@ -432,6 +436,14 @@ def get_loss(loss: str | Callable) -> Loss:
 
 def _checked(loss: Callable[[Tensor, Tensor], Tensor], raw: Tensor, y: Tensor):
     losses = loss(raw, y)
+    if not isinstance(losses, Tensor):
+        raise ValueError(
+            f"a callable loss must give a tensor, however: {losses!r} from {loss!r}."
+        )
+    if raw.requires_grad and not losses.requires_grad:
+        raise ValueError(
+            f"a callable loss must depend on the outputs, however: {loss!r} does not."
+        )
     if losses.shape != raw.shape[:-1]:
         raise ValueError(
             "a callable loss must give a loss per row, of shape "

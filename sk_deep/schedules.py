@@ -95,6 +95,8 @@ class Schedule:
         Whether the rate changes with every batch, else with every epoch.
     reduces_on_plateau : bool, default=False
         Whether training that stands still divides the rate by 5 and goes on.
+    takes_power_t : bool, default=False
+        Whether the estimator's `power_t` is a parameter of the factor.
     constraints : mapping from str to list, default={}
         Names that `schedule_params` may hold, with scikit-learn's constraints on
         them; those of `WARMUP` come on top.
@@ -105,6 +107,7 @@ class Schedule:
     source: str
     per_batch: bool = False
     reduces_on_plateau: bool = False
+    takes_power_t: bool = False
     constraints: Mapping[str, list] = field(default_factory=dict)
 
 
@@ -123,6 +126,7 @@ SCHEDULES: dict[str, Schedule] = {
         "1 / (t + 1)^power_t, t the rows seen",
         'F. Pedregosa and 15 others, "Scikit-learn: machine learning in Python", JMLR'
         " 2011.",
+        takes_power_t=True,
     ),
     "adaptive": Schedule(
         _constant,
@@ -182,6 +186,8 @@ SCHEDULES: dict[str, Schedule] = {
     ),
 }
 
+INERT_SCHEDULE = "constant"
+
 # legal with every schedule of a first-order solver
 WARMUP: dict[str, list] = {"warmup": [Interval(Real, 0, 1, closed="left")]}
 
@@ -218,7 +224,16 @@ def get_schedule(
         row = SCHEDULES[learning_rate]
 
     def factor(progress: Progress) -> float:
-        value = float(row.factor(progress, **params))
-        return value * min(1.0, progress.next_fraction / warmup) if warmup else value
+        value = row.factor(progress, **params)
+        if not isinstance(value, Real) or not 0 <= value < math.inf:
+            raise ValueError(
+                "learning_rate must give finite factors >= 0 on the rate, however: "
+                f"{value!r} from {learning_rate!r} at {progress}."
+            )
+        return (
+            value * min(1.0, progress.next_fraction / warmup)
+            if warmup
+            else float(value)
+        )
 
     return replace(row, factor=factor, per_batch=row.per_batch or bool(warmup))

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Freezer, LRScheduler
 
 from sk_deep import MLPClassifier, MLPRegressor
 from sk_deep.activations import ACTIVATIONS
@@ -234,6 +235,28 @@ ILLEGAL = [
     ({"scoring": "accuracy"}, "early_stopping=False"),
     ({"normalization": "batch", "batch_size": 1}, "at least 2 samples"),
     ({"class_weight": {11: 2.0}}, "class_weight may hold the classes"),
+    ({"class_weight": {0: -1.0}}, "finite numbers >= 0"),
+    ({"class_weight": {0: np.nan}}, "finite numbers >= 0"),
+    ({"dropout": ["a"]}, r"dropout must be in \[0, 1\)"),
+    ({"hidden_layer_sizes": (), "maxout_pieces": 3}, "no hidden layer"),
+    ({"hidden_layer_sizes": [10.7]}, "must be integers"),
+    ({"activation": torch.nn.RReLU}, "global random state"),
+    ({"activation": torch.nn.Linear}, "without arguments"),
+    ({"solver": "lbfgs", "solver_params": {"maxcor": 0}}, "'maxcor' parameter"),
+    ({"solver": "lbfgs", "scoring": "loss", "early_stopping": True}, "early stopping"),
+    ({"solver": "vsgd", "solver_params": {"slow_start": -1}}, "'slow_start' parameter"),
+    ({"solver": "adadelta", "solver_params": {"rho": "x"}}, "does not take its solver"),
+    ({"solver": torch.optim.SGD, "solver_params": {"momentum": -1}}, "does not take"),
+    ({"learning_rate": lambda progress: np.nan}, "finite factors >= 0"),
+    ({"learning_rate": lambda progress: None}, "finite factors >= 0"),
+    ({"loss": torch.nn.MSELoss}, "function of two tensors"),
+    ({"loss": lambda raw, y: 1.0}, "must give a tensor"),
+    ({"loss": lambda raw, y: torch.ones(len(raw))}, "must depend on the outputs"),
+    ({"augmentation_params": {"scale": 1.0}}, "augmentation_params for None"),
+    ({"augmentation": "noise", "augmentation_params": {1: 2}}, "may hold"),
+    ({"callbacks": [3]}, "callbacks must be skorch's"),
+    ({"callbacks": [LRScheduler("StepLR", step_size=1)]}, "there is learning_rate"),
+    ({"callbacks": [("frozen", Freezer("hidden.*"))]}, "freeze parameters"),
 ]
 
 

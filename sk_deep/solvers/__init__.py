@@ -3,11 +3,13 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
+from sk_deep._compat import Interval
 from sk_deep.solvers._adasecant import AdaSecant
 from sk_deep.solvers._first_order import SGD, Adam
 from sk_deep.solvers._lbfgs import minimize_lbfgs
@@ -50,6 +52,9 @@ class Solver:
         Whether alpha decays the weights directly, not through the gradient.
     leaves_inert : frozenset of str, default=frozenset()
         Learning-rate schedules that are accepted without effect, as in scikit-learn.
+    constraints : mapping from str to list, default={}
+        Names that `solver_params` may hold, with scikit-learn's constraints on them.
+        Without any, the optimizer's signature has the names, and itself the rules.
     summary : str, default=""
         What marks the method, in a phrase.
     source : str, default=""
@@ -63,14 +68,15 @@ class Solver:
     needs_closure: bool = False
     decouples_decay: bool = False
     leaves_inert: frozenset[str] = frozenset()
+    constraints: Mapping[str, list] = field(default_factory=dict)
     summary: str = ""
     source: str = ""
 
     def legal_params(self, estimator: Any) -> set[str]:
         """List the names that `solver_params` may hold."""
-        if self.optimizer is None:
-            return _LBFGS_OPTIONS
-        signature = inspect.signature(self.optimizer.__init__)
+        if self.constraints or self.optimizer is None:
+            return set(self.constraints)
+        signature = inspect.signature(self.optimizer)
         return (
             set(signature.parameters) - _SET_ELSEWHERE - set(self.arguments(estimator))
         )
@@ -96,7 +102,12 @@ def get_solver(solver: str | type[Optimizer]) -> Solver:
     if lr is None:
         raise ValueError(f"solver must be an optimizer with an lr, however: {solver=}.")
     rate = 1e-3 if lr.default is lr.empty else float(lr.default)
-    return Solver(solver, rate, elementwise=False, needs_closure=True)
+    # alpha is the penalty; some classes would decay the biases too, by default
+    names = inspect.signature(solver.__init__).parameters
+    no_decay = {"weight_decay": 0.0} if "weight_decay" in names else {}
+    return Solver(
+        solver, rate, lambda estimator: no_decay, elementwise=False, needs_closure=True
+    )
 
 
 def _momentum(estimator: Any) -> Mapping[str, Any]:
@@ -118,7 +129,9 @@ _SET_ELSEWHERE = {
     *("lr", "weight_decay", "decoupled_weight_decay"),  # learning_rate_init, alpha
     *("foreach", "fused", "capturable", "differentiable", "maximize"),
 }
-_LBFGS_OPTIONS = {"maxcor", "ftol", "maxls"}  # of scipy; the others are parameters
+_COUNT = [Interval(Integral, 1, None, closed="left")]
+_POSITIVE = [Interval(Real, 0, None, closed="neither")]
+_NOT_NEGATIVE = [Interval(Real, 0, None, closed="left")]
 _SKLEARN_SGD_ONLY = frozenset({"invscaling", "adaptive"})
 
 SOLVERS: dict[str, Solver] = {
@@ -144,6 +157,8 @@ SOLVERS: dict[str, Solver] = {
         None,
         1.0,
         leaves_inert=_SKLEARN_SGD_ONLY,
+        # of scipy; its other options are parameters of the estimator
+        constraints={"maxcor": _COUNT, "ftol": _NOT_NEGATIVE, "maxls": _COUNT},
         summary="quasi-Newton method on the whole data, by scipy",
         source="D. Liu and J. Nocedal, "
         '"On the limited memory BFGS method for large scale optimization", '
@@ -206,6 +221,7 @@ SOLVERS: dict[str, Solver] = {
         VSGD,
         1.0,
         needs_closure=True,
+        constraints={"n_start": _COUNT, "slow_start": _POSITIVE, "eps": _POSITIVE},
         summary="rates from the variance and the curvature of the loss",
         source="T. Schaul, S. Zhang and Y. LeCun, "
         '"No more pesky learning rates", ICML 2013; T. Schaul and Y. LeCun, '
@@ -216,6 +232,11 @@ SOLVERS: dict[str, Solver] = {
         AdaSecant,
         1.0,
         elementwise=False,  # it divides each layer's gradient by its norm
+        constraints={
+            "first_step": _POSITIVE,
+            "max_gamma": _NOT_NEGATIVE,
+            "eps": _POSITIVE,
+        },
         summary="rates from secants along the path",
         source="C. Gulcehre, M. Moczulski and Y. Bengio, "
         '"ADASECANT: robust adaptive secant method for stochastic gradient", '

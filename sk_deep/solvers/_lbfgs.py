@@ -18,7 +18,7 @@ def minimize_lbfgs(
     max_fun: int,
     tol: float,
     verbose: bool,
-    callback: Callable[[], None],
+    callback: Callable[[NDArray], None],
     **options: Any,
 ) -> tuple[NDArray, float, int]:
     """Minimise a function of the flat parameters by scipy's L-BFGS-B.
@@ -36,7 +36,7 @@ def minimize_lbfgs(
     verbose : bool
         Whether scipy prints its progress.
     callback : callable
-        Called after each iteration.
+        Called after each iteration with the parameters; it may raise StopIteration.
     **options : dict
         Further options of scipy's L-BFGS-B.
 
@@ -64,7 +64,7 @@ def minimize_lbfgs(
         start,
         method="L-BFGS-B",
         jac=True,
-        callback=lambda _: callback(),
+        callback=callback,
         options={
             "maxfun": max_fun,
             "maxiter": max_iter,

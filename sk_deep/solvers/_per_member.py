@@ -72,10 +72,25 @@ def make_optimizer(
     -------
     optimizer : Optimizer or PerMember
         One for all groups, or one for each where the class takes a single group only.
+
+    Raises
+    ------
+    ValueError
+        If the class refuses an argument.
     """
+    try:
+        if len(groups) == 1:
+            return optimizer(groups, **kwargs)
+        return _make_for_members(optimizer, groups, **kwargs)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{optimizer.__name__} does not take its solver_params or its rate, "
+            f"however: {kwargs}. It says: {error}"
+        ) from error
+
+
+def _make_for_members(optimizer, groups, **kwargs) -> Optimizer | PerMember:
     try:
         return optimizer(groups, **kwargs)
     except ValueError:
-        if len(groups) == 1:
-            raise
-    return PerMember([optimizer(group["params"], **kwargs) for group in groups])
+        return PerMember([optimizer(group["params"], **kwargs) for group in groups])
