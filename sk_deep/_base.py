@@ -5,6 +5,7 @@ import functools
 import types
 import warnings
 from abc import abstractmethod
+from numbers import Integral
 
 import numpy as np
 import scipy.sparse
@@ -417,9 +418,9 @@ class BaseMLP(Parameters):
         """
         X = self._check_inputs(X)
         n_layers = len(self.net_.module_.hidden)
-        if not -n_layers <= layer < n_layers:
+        if not isinstance(layer, Integral) or not -n_layers <= layer < n_layers:
             raise ValueError(
-                f"layer must be in [{-n_layers}, {n_layers}), the network has "
+                f"layer must be an integer in [{-n_layers}, {n_layers}), as there are "
                 f"{n_layers} hidden layer(s), however: {layer=}."
             )
         return hidden_values(self.net_, X, layer % n_layers + 1)

@@ -172,7 +172,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied into `sample_weight`. "balanced" is
-        ``n_samples / (n_classes * bincount(y))``.
+        ``n_samples / (n_classes * bincount(y))``. They do not act on `X_val`, which
+        has weights of its own.
 
     solver_params : dict, default=None
         Further arguments of the optimizer, such as ``{"rho": 0.95}`` for "adadelta";

@@ -243,7 +243,13 @@ def device(estimator) -> str:
     # NOTE[DIFF] automatic device: scikit-learn trains on the CPU
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if torch.device(name).type == "cuda" and not torch.cuda.is_available():
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise ValueError(
+            f"device must be 'auto' or a device of torch, however: {name!r}."
+        ) from error
+    if kind == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(f"device={name!r} was requested, none available.")
     return name
 

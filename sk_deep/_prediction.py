@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -84,15 +85,15 @@ def sample_outputs(net: Net, X, n_samples: int, seed: int) -> NDArray:
         Of the dtype of X.
     """
     n_members = net.module_.architecture["n_members"]
+    if not isinstance(n_samples, Integral) or n_samples < 1:
+        raise ValueError(f"n_samples must be an integer >= 1, however: {n_samples=}.")
     if not net.module_.dropout_layers():
-        if not 1 <= n_samples <= n_members:
+        if n_samples > n_members:
             raise ValueError(
-                "n_samples must be in [1, n_members] where there is no dropout to draw "
+                "n_samples must be at most n_members where there is no dropout to draw "
                 f"masks of, however: {n_samples=}, {n_members=}."
             )
         return member_outputs(net, X)[:n_samples]
-    if n_samples < 1:
-        raise ValueError(f"n_samples must be >= 1, however: {n_samples=}.")
     noisy = _with_dropout_on(net, seed)
     passes = [member_outputs(noisy, X) for _ in range(-(-n_samples // n_members))]
     return np.concatenate(passes)[:n_samples]

@@ -255,6 +255,7 @@ ILLEGAL = [
     ({"augmentation_params": {"scale": 1.0}}, "augmentation_params for None"),
     ({"augmentation": "noise", "augmentation_params": {1: 2}}, "may hold"),
     ({"callbacks": [3]}, "callbacks must be skorch's"),
+    ({"device": "nowhere"}, "device must be 'auto' or a device of torch"),
     ({"callbacks": [LRScheduler("StepLR", step_size=1)]}, "there is learning_rate"),
     ({"callbacks": [("frozen", Freezer("hidden.*"))]}, "freeze parameters"),
 ]
