@@ -8,7 +8,8 @@ from sk_deep._backprop import differentiator
 from sk_deep._batches import Batch, Data
 from sk_deep._net import Net
 from sk_deep._threads import threads_for
-from sk_deep.network import MLP, BatchNorm
+from sk_deep.network import MLP
+from sk_deep.normalizations import BatchNorm
 from sk_deep.solvers import minimize_lbfgs
 
 

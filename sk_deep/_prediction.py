@@ -33,8 +33,7 @@ def predict_outputs(net: Net, X) -> NDArray:
     """
     found = np.empty((X.shape[0], net.module_.architecture["n_outputs"]), X.dtype)
     for rows, raw in _by_chunks(net, X, net.module_):
-        outputs = net.criterion_.inverse_link(raw)
-        found[rows] = outputs.mean(dim=0) if net.module_.members else outputs
+        found[rows] = net.criterion_.inverse_link(raw).mean(dim=0)
     return found
 
 
@@ -131,15 +130,14 @@ def hidden_values(net: Net, X, n_layers: int) -> NDArray:
     found = np.empty((X.shape[0], n_units), X.dtype)
     compute = functools.partial(net.module_.hidden_values, n_layers=n_layers)
     for rows, values in _by_chunks(net, X, compute):
-        members = values if net.module_.members else values.unsqueeze(0)
-        found[rows] = members.movedim(0, 1).flatten(start_dim=1)
+        found[rows] = values.movedim(0, 1).flatten(start_dim=1)
     return found
 
 
 def _by_chunks(
     net: Net, X, compute: Callable[[Tensor], Tensor]
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Compute values (..., rows, columns) chunk by chunk, of the dtype of X."""
+    """Compute values (n_members, rows, columns) chunk by chunk, of X's dtype."""
     # NOTE[DIFF] dtype of predictions: scikit-learn's is float64 if X or a weight is
     dtype = torch.float32 if X.dtype == np.float32 else torch.float64
     for start in range(0, X.shape[0], net.chunk_size):
@@ -150,4 +148,4 @@ def _by_chunks(
             # prediction of a row does not depend on the rows beside it
             padded = F.pad(inputs, (0, 0, 0, -len(inputs) % _ROW_GROUP))
             values = compute(padded)[..., : len(inputs), :].to("cpu", dtype)
-        yield rows, values
+        yield rows, values if net.module_.members else values.unsqueeze(0)

@@ -15,11 +15,11 @@ import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sk_deep.activations import get_activation
 from sk_deep.dropouts import DROPOUTS, Dropout, dropout_of_inputs
 from sk_deep.initializers import INITIALIZERS, Draw
+from sk_deep.normalizations import NORMALIZATIONS
 
 
 def is_narrow(weight: Tensor) -> bool:
@@ -69,97 +69,6 @@ class Linear(nn.Module):
         if is_narrow(weight):
             return add_product(bias.unsqueeze(-1), weight.mT, x.mT).mT
         return add_product(bias.unsqueeze(-2), x, weight)
-
-
-class BatchNorm(nn.Module):
-    """Standardise each unit over the batch, then scale and shift it.
-
-    Parameters
-    ----------
-    members : tuple of int
-        ``()`` for one network, ``(n_members,)`` for a stack.
-    n_units : int
-        Size of the last axis.
-
-    References
-    ----------
-    S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
-    """
-
-    eps = 1e-5
-    momentum = 0.1
-    mixes_rows = True  # in training a row's output depends on the rows beside it
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, members: tuple[int, ...], n_units: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.empty(*members, 1, n_units))
-        self.shift = nn.Parameter(torch.empty(*members, 1, n_units))
-        self.register_buffer("running_mean", torch.empty(*members, 1, n_units))
-        self.register_buffer("running_var", torch.empty(*members, 1, n_units))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start from the identity."""
-        nn.init.ones_(self.scale)
-        nn.init.zeros_(self.shift)
-        nn.init.zeros_(self.running_mean)
-        nn.init.ones_(self.running_var)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Normalise by the batch (alg. 1), in prediction by the running moments."""
-        if self.training:
-            var, mean = torch.var_mean(z, dim=-2, correction=0, keepdim=True)
-            self._update_running(mean.detach(), var.detach(), z.shape[-2])
-        else:
-            mean, var = self.running_mean, self.running_var
-        scale = self.scale * (var + self.eps).rsqrt()
-        return torch.addcmul(self.shift, z - mean, scale)
-
-    def _update_running(self, mean: Tensor, var: Tensor, n_rows: int) -> None:
-        """Move the running moments; the variance is the unbiased one (alg. 2)."""
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(var * (n_rows / (n_rows - 1)), self.momentum)
-
-
-class LayerNorm(nn.Module):
-    """Standardise each row over its units, then scale and shift each unit.
-
-    Parameters
-    ----------
-    members : tuple of int
-        ``()`` for one network, ``(n_members,)`` for a stack.
-    n_units : int
-        Size of the last axis.
-
-    References
-    ----------
-    J. Ba, J. Kiros and G. Hinton, "Layer normalization", arXiv 2016.
-    """
-
-    mixes_rows = False
-
-    def __init__(self, members: tuple[int, ...], n_units: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.empty(*members, 1, n_units))
-        self.shift = nn.Parameter(torch.empty(*members, 1, n_units))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start from the plain standardisation."""
-        nn.init.ones_(self.scale)
-        nn.init.zeros_(self.shift)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Normalise each row, eq. 4 of Ba et al."""
-        return torch.addcmul(self.shift, F.layer_norm(z, z.shape[-1:]), self.scale)
-
-
-NORMALIZATIONS: dict[str, type[BatchNorm] | type[LayerNorm]] = {
-    "batch": BatchNorm,
-    "layer": LayerNorm,
-}
 
 
 class Hidden(nn.Module):

@@ -12,7 +12,7 @@ import sk_deep
 LAYERS = [
     {"exceptions", "_compat", "_threads"},
     {"_batches", "_params", "activations", "initializers", "losses", "schedules"},
-    {"augmentation", "dropouts", "solvers"},
+    {"augmentation", "dropouts", "normalizations", "solvers"},
     {"network"},
     {"_backprop", "_penalty", "callbacks"},
     {"_net"},

@@ -6,7 +6,8 @@ import torch
 
 from sk_deep._backprop import Autograd
 from sk_deep.losses import Criterion
-from sk_deep.network import MLP, BatchNorm, LayerNorm
+from sk_deep.network import MLP
+from sk_deep.normalizations import BatchNorm, LayerNorm
 
 N_MEMBERS, N = 3, 8
 CRITERION = Criterion("log_loss", "multiclass")

@@ -18,7 +18,7 @@ from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
 from sk_deep.initializers import INITIALIZERS
 from sk_deep.losses import LOSSES, losses_on
-from sk_deep.network import NORMALIZATIONS
+from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.schedules import SCHEDULES
 from sk_deep.solvers import SOLVERS
 

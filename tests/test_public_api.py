@@ -36,6 +36,7 @@ PUBLIC_MODULES = {
     "initializers",
     "losses",
     "network",
+    "normalizations",
     "schedules",
     "solvers",
 }

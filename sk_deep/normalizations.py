@@ -1,0 +1,100 @@
+"""Normalizations of the hidden layers: one row each in `NORMALIZATIONS`.
+
+Every layer treats leading axes alike, so that it serves one network and a stack of
+networks.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class BatchNorm(nn.Module):
+    """Standardise each unit over the batch, then scale and shift it.
+
+    Parameters
+    ----------
+    members : tuple of int
+        ``()`` for one network, ``(n_members,)`` for a stack.
+    n_units : int
+        Size of the last axis.
+
+    References
+    ----------
+    S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
+    """
+
+    eps = 1e-5
+    momentum = 0.1
+    mixes_rows = True  # in training a row's output depends on the rows beside it
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, members: tuple[int, ...], n_units: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.empty(*members, 1, n_units))
+        self.shift = nn.Parameter(torch.empty(*members, 1, n_units))
+        self.register_buffer("running_mean", torch.empty(*members, 1, n_units))
+        self.register_buffer("running_var", torch.empty(*members, 1, n_units))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start from the identity."""
+        nn.init.ones_(self.scale)
+        nn.init.zeros_(self.shift)
+        nn.init.zeros_(self.running_mean)
+        nn.init.ones_(self.running_var)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Normalise by the batch (alg. 1), in prediction by the running moments."""
+        if self.training:
+            var, mean = torch.var_mean(z, dim=-2, correction=0, keepdim=True)
+            self._update_running(mean.detach(), var.detach(), z.shape[-2])
+        else:
+            mean, var = self.running_mean, self.running_var
+        scale = self.scale * (var + self.eps).rsqrt()
+        return torch.addcmul(self.shift, z - mean, scale)
+
+    def _update_running(self, mean: Tensor, var: Tensor, n_rows: int) -> None:
+        """Move the running moments; the variance is the unbiased one (alg. 2)."""
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(var * (n_rows / (n_rows - 1)), self.momentum)
+
+
+class LayerNorm(nn.Module):
+    """Standardise each row over its units, then scale and shift each unit.
+
+    Parameters
+    ----------
+    members : tuple of int
+        ``()`` for one network, ``(n_members,)`` for a stack.
+    n_units : int
+        Size of the last axis.
+
+    References
+    ----------
+    J. Ba, J. Kiros and G. Hinton, "Layer normalization", arXiv 2016.
+    """
+
+    mixes_rows = False
+
+    def __init__(self, members: tuple[int, ...], n_units: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.empty(*members, 1, n_units))
+        self.shift = nn.Parameter(torch.empty(*members, 1, n_units))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start from the plain standardisation."""
+        nn.init.ones_(self.scale)
+        nn.init.zeros_(self.shift)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Normalise each row, eq. 4 of Ba et al."""
+        return torch.addcmul(self.shift, F.layer_norm(z, z.shape[-1:]), self.scale)
+
+
+NORMALIZATIONS: dict[str, type[BatchNorm] | type[LayerNorm]] = {
+    "batch": BatchNorm,
+    "layer": LayerNorm,
+}
