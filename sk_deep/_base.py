@@ -285,9 +285,9 @@ class BaseMLP(Parameters):
                 net, data, max_fun=self.max_fun, tol=self.tol, verbose=verbose
             )
         except KeyboardInterrupt:
-            self.loss_, self.n_iter_ = np.nan, net.n_finished_
             if net.n_finished_:
-                self.loss_ = net.history[net.n_finished_ - 1, "train_loss"]
+                self.n_iter_ = net.n_finished_
+                self.loss_ = net.history[self.n_iter_ - 1, "train_loss"]
                 self._adopt(net)
             raise
         self._adopt(net)

@@ -336,12 +336,23 @@ class Net(NeuralNet):
             if self.augmentation.mixes_targets:
                 y = self._soft_targets(y, X)
             X, y, weight = self.augmentation(X, y, weight, self.module_.generator)
+            self._check_number_of_classes(y)
         if self.label_smoothing:
             y = self._soft_targets(y, X)
             is_indicator = self.criterion_.kind == "binary"
             n_classes = 2 if is_indicator else y.shape[-1]
             y = smooth(y, self.label_smoothing, n_classes)
         return X, y, weight
+
+    def _check_number_of_classes(self, y: Tensor) -> None:
+        """Check what a user's augmentation made of class indices."""
+        n_classes = self.module_.architecture["n_outputs"]
+        is_soft = self.criterion_.kind == "multiclass" and y.is_floating_point()
+        if is_soft and y.shape[-1] != n_classes:
+            raise ValueError(
+                f"augmentation must give probabilities of {n_classes} classes, however:"
+                f" y is of shape {tuple(y.shape)}."
+            )
 
     def _soft_targets(self, y: Tensor, like: Tensor) -> Tensor:
         return soft_targets(y, self.module_.architecture["n_outputs"], like)

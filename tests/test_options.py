@@ -254,6 +254,10 @@ ILLEGAL = [
     ({"loss": lambda raw, y: torch.ones(len(raw))}, "must depend on the outputs"),
     ({"augmentation_params": {"scale": 1.0}}, "augmentation_params for None"),
     ({"augmentation": "noise", "augmentation_params": {1: 2}}, "may hold"),
+    (
+        {"augmentation": lambda X, y, generator: (X, X[..., :3])},
+        r"probabilities of 10 classes, however: y is of shape \(200, 3\)",
+    ),
     ({"callbacks": [3]}, "callbacks must be skorch's"),
     ({"device": "nowhere"}, "device must be 'auto' or a device of torch"),
     ({"callbacks": [LRScheduler("StepLR", step_size=1)]}, "there is learning_rate"),
