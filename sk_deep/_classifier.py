@@ -21,7 +21,7 @@ from sk_deep.losses import LOSSES, get_loss, losses_on
 
 
 def _has_probability(estimator):
-    """Whether the outputs are probabilities; raises where `available_if` wants that."""
+    """Whether the outputs are probabilities, by the loss of the last fit if any."""
     loss = (
         estimator.net_.criterion_.loss if hasattr(estimator, "net_") else estimator.loss
     )

@@ -9,7 +9,6 @@ from sk_deep._batches import Batch, Data
 from sk_deep._net import Net
 from sk_deep._threads import threads_for
 from sk_deep.network import MLP
-from sk_deep.normalizations import BatchNorm
 from sk_deep.solvers import minimize_lbfgs
 
 
@@ -102,10 +101,11 @@ def _settle_moments(module: MLP, batch: Batch) -> None:
 
     The search moved them at each of its trials.
     """
-    norms = [norm for norm in module.modules() if isinstance(norm, BatchNorm)]
+    if not module.mixes_rows:
+        return
+    norms = [layer.normalization for layer in module.hidden_layers()]
     for norm in norms:
         norm.momentum = 1.0
-    if norms:
-        module(batch[0])
+    module(batch[0])
     for norm in norms:
-        norm.momentum = BatchNorm.momentum
+        norm.momentum = type(norm).momentum

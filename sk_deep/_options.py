@@ -18,7 +18,7 @@ from torch import nn
 
 from sk_deep._params import check_names, check_params
 from sk_deep.activations import ACTIVATIONS, get_activation
-from sk_deep.augmentation import AUGMENTATIONS, Augment, get_augmentation
+from sk_deep.augmentation import Augment, get_augmentation
 from sk_deep.callbacks import DropoutAnnealing, GradientClip, MaxNorm
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS, Dropout
 from sk_deep.losses import get_loss
@@ -157,10 +157,11 @@ def _check_activation_class(activation: type[nn.Module], n_members: int) -> None
             f"{activation!r} says: {error}"
         ) from error
     rows = torch.zeros(2, 4)
-    if not isinstance(layer(rows), torch.Tensor) or layer(rows).shape != rows.shape:
+    values = layer(rows)
+    if not isinstance(values, torch.Tensor) or values.shape != rows.shape:
         raise ValueError(
             f"an activation class must keep the shape, however: {activation!r} turns "
-            f"{tuple(rows.shape)} into {tuple(layer(rows).shape)}."
+            f"{tuple(rows.shape)} into {tuple(np.shape(values))}."
         )
     if not torch.equal(torch.get_rng_state(), before):
         raise ValueError(
@@ -265,13 +266,12 @@ def solver(estimator) -> tuple[Solver, dict[str, Any]]:
             f"{estimator.solver!r}."
         )
     row = get_solver(estimator.solver)
-    given = estimator.solver_params
-    check_names(
-        "solver_params", estimator.solver, given or {}, row.legal_params(estimator)
-    )
-    params = dict(given or {})
+    given = ("solver_params", estimator.solver, estimator.solver_params or {})
     if row.constraints:
-        check_params("solver_params", estimator.solver, params, row.constraints)
+        check_params(*given, row.constraints)
+    else:
+        check_names(*given, row.legal_params(estimator))
+    params = dict(estimator.solver_params or {})
     if row.optimizer is None:
         _check_full_batch(estimator)
     return row, {**row.arguments(estimator), **params}
@@ -345,9 +345,7 @@ def augmentation(estimator, n_features: int) -> Augment | None:
     if name is None:
         check_params("augmentation_params", None, params, {})
         return None
-    legal = {} if callable(name) else AUGMENTATIONS[name].constraints
-    params = check_params("augmentation_params", name, params, legal)
-    return get_augmentation(name, n_features, **params)
+    return get_augmentation(name, n_features, params)
 
 
 def callbacks(estimator) -> list[Callback]:

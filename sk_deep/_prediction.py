@@ -33,7 +33,8 @@ def predict_outputs(net: Net, X) -> NDArray:
     """
     found = np.empty((X.shape[0], net.module_.architecture["n_outputs"]), X.dtype)
     for rows, raw in _by_chunks(net, X, net.module_):
-        found[rows] = net.criterion_.inverse_link(raw).mean(dim=0)
+        outputs = net.criterion_.inverse_link(raw)
+        found[rows] = outputs.mean(dim=0) if len(outputs) > 1 else outputs[0]
     return found
 
 

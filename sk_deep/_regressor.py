@@ -423,7 +423,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if not np.isfinite(outputs).all():
             return np.nan
         with np.errstate(over="ignore"):  # on the way to a divergence, which is told
-            params = _options.loss_params(self)
+            params = self.loss_params or {}
             return _score(target, outputs, sample_weight, self.loss, params)
 
     def score(self, X, y, sample_weight=None):

@@ -363,7 +363,9 @@ class Augment:
 
 
 def get_augmentation(
-    augmentation: str | _Function, n_features: int, /, **params: Any
+    augmentation: str | _Function,
+    n_features: int,
+    params: Mapping[str, Any] | None = None,
 ) -> Augment:
     """Bind an augmentation's parameters.
 
@@ -378,7 +380,7 @@ def get_augmentation(
         with the places of the rows. It gets copies, which it may write to.
     n_features : int
         Number of features of the inputs.
-    **params : dict
+    params : dict, default=None
         Parameters of the row; a function has none.
 
     Returns
@@ -395,7 +397,7 @@ def get_augmentation(
         check_params("augmentation_params", augmentation, params, {})
         return Augment(partial(_call, augmentation))
     row = AUGMENTATIONS[augmentation]
-    check_params("augmentation_params", augmentation, params, row.constraints)
+    params = check_params("augmentation_params", augmentation, params, row.constraints)
     if row.needs_images:
         shape = params.get("image_shape")
         params["image_shape"] = check_image_shape(augmentation, shape, n_features)

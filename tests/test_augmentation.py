@@ -68,7 +68,7 @@ def _assert_moments(values, mean, variance, kurtosis=3.0):
 class TestEvery:
     def test_new_batch_of_the_same_kind(self, name, params, shape, dtype):
         batch = _batch(shape, dtype)
-        new = get_augmentation(name, N_FEATURES, **params)(*batch, _generator())
+        new = get_augmentation(name, N_FEATURES, params)(*batch, _generator())
         for part, new_part in zip(batch, new, strict=True):
             assert new_part.shape == part.shape
             assert new_part.dtype == part.dtype
@@ -77,11 +77,11 @@ class TestEvery:
 
     def test_inputs_are_not_modified(self, name, params, shape, dtype):
         batch = _batch(shape, dtype)
-        get_augmentation(name, N_FEATURES, **params)(*batch, _generator())
+        get_augmentation(name, N_FEATURES, params)(*batch, _generator())
         assert _equal(batch, _batch(shape, dtype))
 
     def test_draws_come_from_the_generator_only(self, name, params, shape, dtype):
-        augment = get_augmentation(name, N_FEATURES, **params)
+        augment = get_augmentation(name, N_FEATURES, params)
         batch, state = _batch(shape, dtype), torch.get_rng_state()
         generator = _generator()
         first, second = augment(*batch, generator), augment(*batch, generator)
@@ -90,7 +90,7 @@ class TestEvery:
         assert torch.equal(torch.get_rng_state(), state)
 
     def test_memory_layout_does_not_matter(self, name, params, shape, dtype):
-        augment = get_augmentation(name, N_FEATURES, **params)
+        augment = get_augmentation(name, N_FEATURES, params)
         X, *others = _batch(shape, dtype)
         strided = X.mT.contiguous().mT
         torch.testing.assert_close(
@@ -99,13 +99,13 @@ class TestEvery:
 
     def test_members_get_draws_of_their_own(self, name, params, shape, dtype):
         X, y, weight = (part.expand(3, *part.shape) for part in _batch((8,), dtype))
-        augment = get_augmentation(name, N_FEATURES, **params)
+        augment = get_augmentation(name, N_FEATURES, params)
         X, _, _ = augment(X, y, weight, _generator())
         assert all(not torch.equal(X[i], X[i - 1]) for i in range(3))
 
     def test_targets_and_weights_may_be_absent(self, name, params, shape, dtype):
         X, y, _ = _batch(shape, dtype)
-        augment = get_augmentation(name, N_FEATURES, **params)
+        augment = get_augmentation(name, N_FEATURES, params)
         assert augment(X, None, None, _generator())[1:] == (None, None)
         assert augment(X, y, None, _generator())[2] is None
 
@@ -132,7 +132,7 @@ def test_constraints_are_those_of_the_signature(name):
 @pytest.mark.parametrize("scale", [0, 0.1, 3.0])
 def test_noise_is_normal(scale, dtype):
     X = torch.linspace(-2, 2, 100_000, dtype=dtype).view(100, 1000)
-    noisy, _, _ = get_augmentation("noise", 1000, scale=scale)(
+    noisy, _, _ = get_augmentation("noise", 1000, {"scale": scale})(
         X, None, None, _generator()
     )
     if scale == 0:
@@ -147,7 +147,7 @@ def test_noise_is_normal(scale, dtype):
 def _mix_many(alpha, dtype=torch.float64, *, n_members=20_000, n=8):
     """Mix identity matrices: the rows show the partners, the diagonals lam."""
     X = torch.eye(n, dtype=dtype).expand(n_members, n, n)
-    augment = get_augmentation("mixup", n, alpha=alpha)
+    augment = get_augmentation("mixup", n, {"alpha": alpha})
     return augment(X, X, None, _generator())
 
 
@@ -187,7 +187,7 @@ def test_mixup_mixes_inputs_and_targets_alike(shape):
     n = shape[-1]
     eye = torch.eye(n, dtype=torch.float64).expand(*shape, n)
     X = torch.rand(*shape, 5, generator=_generator(), dtype=torch.float64)
-    augment = get_augmentation("mixup", 5, alpha=1.0)
+    augment = get_augmentation("mixup", 5, {"alpha": 1.0})
     new_X, new_y, weight = augment(X, eye, None, _generator())
     assert weight is None
     torch.testing.assert_close(new_X, new_y @ X)
@@ -211,7 +211,7 @@ WEIGHTS = [
 def test_mixup_mixes_weighted_losses(weight, dtype):
     weight = weight.to(dtype).expand(50, 4)
     eye = torch.eye(4, dtype=dtype).expand(50, 4, 4)  # all targets and inputs apart
-    augment = get_augmentation("mixup", 4, alpha=1.0)
+    augment = get_augmentation("mixup", 4, {"alpha": 1.0})
     X, y, mixed = augment(eye, eye, weight, _generator())
     # the inputs show the parts of i and of j, with which the weighted targets are mixed
     torch.testing.assert_close(mixed, (X @ weight[..., None]).squeeze(-1))
@@ -283,7 +283,7 @@ def _sources(name, pixel, **params):
     # two channels that hold the row and the column, as bilinear interpolation keeps
     image = torch.tensor(np.moveaxis(np.mgrid[-5:6, -5:6], 0, -1).astype(float))
     X = image.reshape(1, -1).expand(20_000, -1)
-    augment = get_augmentation(name, 242, image_shape=(11, 11, 2), **params)
+    augment = get_augmentation(name, 242, {"image_shape": (11, 11, 2), **params})
     X, _, _ = augment(X, None, None, _generator())
     row, column = pixel
     return X.view(-1, 11, 11, 2)[:, 5 + row, 5 + column].unbind(-1)
@@ -308,7 +308,7 @@ def test_angles_are_uniform(max_degrees):
 
 def test_zero_shift_is_the_identity():
     X, *_ = _batch()
-    augment = get_augmentation("shift", N_FEATURES, **IMAGES, max_shift=0)
+    augment = get_augmentation("shift", N_FEATURES, {**IMAGES, "max_shift": 0})
     torch.testing.assert_close(augment(X, None, None, _generator())[0], X)
 
 
@@ -430,5 +430,5 @@ ERRORS = [
 @pytest.mark.parametrize(("name", "params", "message"), ERRORS)
 def test_illegal_parameters(name, params, message):
     with pytest.raises(ValueError) as error:  # noqa: PT011, the message is checked
-        get_augmentation(name, N_FEATURES, **params)
+        get_augmentation(name, N_FEATURES, params)
     assert message in str(error.value)
