@@ -7,7 +7,6 @@ others by autograd. The two agree to rounding.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,7 +34,9 @@ class Autograd:
         self.module = module
         self.criterion = criterion
 
-    def __call__(self, X: Tensor, y: Tensor, shares: Shares) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, X: Tensor, y: Tensor, shares: Shares
+    ) -> tuple[Tensor, Tensor | None]:
         """Put the gradient of ``sum(shares * losses)`` into the network's `flat_grad`.
 
         Parameters
@@ -49,10 +50,10 @@ class Autograd:
 
         Returns
         -------
-        losses : Tensor of shape (batch,) or (n_members, batch)
-            Losses of the rows.
         raw : Tensor of shape (batch, n_outputs) or (n_members, batch, n_outputs)
             Outputs before the inverse link.
+        losses : Tensor of shape (batch,) or (n_members, batch), or None
+            Losses of the rows, where they were computed.
         """
         raw = self.module(X)
         losses = self.criterion(raw, y)
@@ -64,100 +65,112 @@ class Autograd:
             (losses,), (factors,), False, False, tuple(self.module.packed), False, False
         )
         foreach_copy(self.module.grads, found)
-        return losses.detach(), raw.detach()
+        return raw.detach(), losses.detach()
 
 
-class _Layer(NamedTuple):
-    """A linear map with what follows it; nothing follows that of the output."""
+class _Layer:
+    """A linear map with what follows it; nothing follows that of the output.
 
-    weight: Tensor
-    bias: Tensor
-    weight_grad: Tensor
-    bias_grad: Tensor
-    is_narrow: bool
-    activation: Callable[[Tensor], Tensor] | None
-    derivative: Callable[[Tensor, Tensor, Tensor], Tensor] | None
-    mask: Callable[[Tensor], Tensor] | None
+    Parameters
+    ----------
+    linear : Linear
+        The map.
+    activation, derivative : callable, default=None
+        The function of its values, and what takes the gradient back through it.
+    mask : callable, default=None
+        Draws a dropout mask for the activations.
+    """
 
+    def __init__(
+        self,
+        linear: Linear,
+        activation: Callable[[Tensor], Tensor] | None = None,
+        derivative: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        mask: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        weight = linear.weight.detach()
+        self.weight_mT = weight.mT
+        self.weight_grad, self.bias_grad = linear.weight.grad, linear.bias.grad
+        self.is_narrow = is_narrow(weight)
+        self.affine = Linear.bind(weight, linear.bias.detach())
+        self.product: Callable = torch.mm if weight.ndim == 2 else torch.bmm
+        self.activation, self.derivative, self.mask = activation, derivative, mask
 
-def _layer(linear: Linear, activation=None, derivative=None, mask=None) -> _Layer:
-    weight, bias = linear.weight, linear.bias
-    assert weight.grad is not None
-    assert bias.grad is not None
-    tensors = (weight.detach(), bias.detach(), weight.grad, bias.grad)
-    return _Layer(*tensors, is_narrow(weight), activation, derivative, mask)
+    def reserve(self, n_rows: int) -> tuple[Tensor, Tensor]:
+        """Reserve memory for z, laid out as `affine` gives it, and for dz."""
+        *members, n_out, _ = self.weight_mT.shape
+        new = self.weight_mT.new_empty
+        dz = new(*members, n_rows, n_out)
+        return (
+            new(*members, n_out, n_rows).mT if self.is_narrow else new(dz.shape)
+        ), dz
 
-
-class _Trace(NamedTuple):
-    """What the way back needs of a layer: input, z = x W + b, h = f(z), mask."""
-
-    x: Tensor
-    z: Tensor
-    h: Tensor
-    mask: Tensor | None
+    def put_gradient(self, x: Tensor, gradient: Tensor) -> None:
+        """Compute dW = x^T dz and db = sum(dz) of the inputs x and of dz."""
+        if self.is_narrow:
+            self.weight_grad.copy_(self.product(gradient.mT, x).mT)
+        else:
+            self.product(x.mT, gradient, out=self.weight_grad)
+        torch.sum(gradient, -2, out=self.bias_grad)
 
 
 class ByHand(Autograd):
     """The gradient of a plain network, by the chain rule written out.
 
-    It is for the networks of which `is_plain` holds.
+    It is for the networks of which `is_plain` holds. The values of the hidden units
+    and their gradients keep their memory from step to step: to get new memory from the
+    system can take longer than to fill it.
     """
 
     def __init__(self, module: MLP, criterion: Criterion) -> None:
         super().__init__(module, criterion)
         rows = [get_activation(name) for name in module.architecture["activation"]]
-        self.layers = [
-            _layer(
+        self.hidden = [
+            _Layer(
                 layer.linear,
-                layer.activation.forward,
+                row.function,
                 row.derivative,
                 layer.dropout.mask if layer.dropout else None,
             )
             for layer, row in zip(module.hidden_layers(), rows, strict=True)
         ]
-        self.layers.append(_layer(module.output))
-        self.product: Callable = torch.bmm if module.members else torch.mm
+        self.output = _Layer(module.output)
+        self.n_rows = 0
+        self.memory: list[tuple[Tensor, Tensor]] = []
 
-    @torch.no_grad()
-    def __call__(self, X: Tensor, y: Tensor, shares: Shares) -> tuple[Tensor, Tensor]:
+    @torch.inference_mode()  # cheaper still per operation than without gradients
+    def __call__(self, X: Tensor, y: Tensor, shares: Shares) -> tuple[Tensor, None]:
         """Put the gradient into `flat_grad`, see `Autograd`."""
-        module = self.module
-        if module.members and X.ndim == 2:
-            X = X.expand(*module.members, -1, -1)
-        if module.input_dropout is not None:
-            X = module.input_dropout(X)
-        traces = self._forward(X)
-        raw = traces[-1].z
-        losses, gradient = self.criterion.with_gradient(raw, y)
-        gradient.mul_(shares.unsqueeze(-1) if isinstance(shares, Tensor) else shares)
-        self._backward(gradient, traces)
-        return losses, raw
-
-    def _forward(self, x: Tensor) -> list[_Trace]:
-        """Go through the layers; the z of the last one are the raw outputs."""
-        traces = []
-        for layer in self.layers:
-            z = Linear.affine(x, layer.weight, layer.bias)
-            h = z if layer.activation is None else layer.activation(z)
+        x = self.module.inputs(X)
+        trace = []
+        for layer, (z, dz) in zip(self.hidden, self._memory_for(x), strict=True):
+            h = layer.activation(layer.affine(x, out=z))
             mask = None if layer.mask is None else layer.mask(h)
-            traces.append(_Trace(x, z, h, mask))
+            trace.append((layer, x, z, h, mask, dz))
             x = h if mask is None else h * mask
-        return traces
+        raw = self.output.affine(x)
+        gradient = self.criterion.gradient(raw, y)
+        gradient.mul_(shares.unsqueeze(-1) if isinstance(shares, Tensor) else shares)
+        above = self.output
+        above.put_gradient(x, gradient)
+        for layer, x, z, h, mask, dz in reversed(trace):
+            gradient = above.product(gradient, above.weight_mT, out=dz)  # dx = dz W^T
+            if mask is not None:
+                gradient.mul_(mask)
+            gradient = layer.derivative(gradient, z, h)
+            layer.put_gradient(x, gradient)
+            above = layer
+        return raw, None
 
-    def _backward(self, gradient: Tensor, traces: list[_Trace]) -> None:
-        """Go back through the layers, dW = x^T dz and dx = dz W^T."""
-        for layer, trace in zip(reversed(self.layers), reversed(traces), strict=True):
-            if trace.mask is not None:
-                gradient = gradient.mul_(trace.mask)
-            if layer.derivative is not None:
-                gradient = layer.derivative(gradient, trace.z, trace.h)
-            if layer.is_narrow:
-                layer.weight_grad.copy_(self.product(gradient.mT, trace.x).mT)
-            else:
-                self.product(trace.x.mT, gradient, out=layer.weight_grad)
-            torch.sum(gradient, -2, out=layer.bias_grad)
-            if layer is not self.layers[0]:
-                gradient = self.product(gradient, layer.weight.mT)
+    def _memory_for(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Each hidden layer's memory for z and dz; the first rows of it, of few."""
+        n_rows = x.shape[-2]
+        if n_rows > self.n_rows:
+            self.n_rows = n_rows
+            self.memory = [layer.reserve(n_rows) for layer in self.hidden]
+        if n_rows == self.n_rows:
+            return self.memory
+        return [(z[..., :n_rows, :], dz[..., :n_rows, :]) for z, dz in self.memory]
 
 
 def is_plain(module: MLP, criterion: Criterion) -> bool:

@@ -67,7 +67,7 @@ def _minimize(net: Net, module: MLP, batch: Batch, **options) -> tuple[float, in
         nonlocal last_loss
         # NOTE[DIFF] L-BFGS on float32 inputs: scikit-learn's weights become float64
         module.flat.copy_(torch.from_numpy(parameters))
-        last_loss = net.gradient(differentiate, batch)["loss"].item()
+        last_loss = net.loss(net.gradient(differentiate, batch)).item()
         return last_loss, module.flat_grad.numpy(force=True).astype(float)
 
     def end_iteration(parameters: NDArray) -> None:

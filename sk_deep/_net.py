@@ -1,5 +1,6 @@
 """The skorch net inside the estimators, and its only builder."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,9 +12,10 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
-from sk_deep._backprop import Autograd, Shares, differentiator
+from sk_deep._backprop import Autograd, differentiator
 from sk_deep._batches import Batch, Batches, Data
 from sk_deep._penalty import decay, penalise
+from sk_deep._steps import MeanLoss, Step, total_loss
 from sk_deep._threads import threads_for
 from sk_deep.augmentation import Augment
 from sk_deep.losses import Criterion, smooth, soft_targets
@@ -205,6 +207,7 @@ class Net(NeuralNet):
         self.differentiate_ = differentiator(module, self.criterion_)
         self.running_ = np.ones(module.architecture["n_members"], dtype=bool)
         self.epoch_values_: dict[str, NDArray] = {}
+        self.outputs_: list[Tensor] = []
         self.n_finished_ = 0
         if self.optimizer is not None:
             self.update_ = getattr(self.optimizer_, "update", self.optimizer_.step)
@@ -225,7 +228,9 @@ class Net(NeuralNet):
             self.trained_ = self.running_.copy()
             self.notify("on_epoch_begin", **datasets)
             self.run_single_epoch(train, True, "train", self.train_step)
-            self.run_single_epoch(valid, False, "valid", self.validation_step)
+            if valid is not None:
+                self.outputs_.clear()
+                self.run_single_epoch(valid, False, "valid", self.validation_step)
             self.n_epochs_ += 1
             self.n_samples_ += len(X)
             self.end_epoch(datasets)
@@ -251,34 +256,37 @@ class Net(NeuralNet):
         self.n_finished_ += 1
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Run over the batches, and record the mean loss."""
-        if iterator is None:
-            return
-        self._set_training(training)
+        """Take a step on each batch, and record the mean loss."""
+        if self.module_.training != training:  # a walk over all modules
+            self._set_training(training)
         if training:
             self._set_rates(0.0, 1 / len(iterator))
             self.history.record("lr", float(self.rates_.mean()))
-        losses, sizes, outputs = [], [], []
+        varies = training and self.schedule.per_batch
+        take = functools.partial(self._hooked, step_fn) if self.hooked_ else step_fn
+        mean_loss = MeanLoss(self.criterion_)
         for i, batch in enumerate(iterator):
-            if training and self.schedule.per_batch:
+            if varies:
                 self._set_rates(i / len(iterator), (i + 1) / len(iterator))
-            hooked = {"batch": batch[:2], "training": training}
-            self._notify_batch("on_batch_begin", **hooked)
-            step = step_fn(batch)
-            self._notify_batch("on_batch_end", **hooked, **step)
-            losses.append(step["loss"])
-            sizes.append(step["size"])
-            if not training:
-                outputs.append(step["y_pred"])
-        self.outputs_ = torch.cat(outputs, dim=-2) if outputs else None
-        self.record(f"{prefix}_loss", _mean(losses, sizes))
+            mean_loss.add(take(batch))
+        self.record(f"{prefix}_loss", mean_loss.value())
+
+    def _hooked(self, step_fn: Callable[[Batch], Step], batch: Batch) -> Step:
+        """Take a step, and tell the callbacks."""
+        known = {"batch": batch[:2], "training": self.module_.training}
+        self._notify_batch("on_batch_begin", **known)
+        step = step_fn(batch)
+        self._notify_batch(
+            "on_batch_end", **known, loss=self.loss(step), y_pred=step.raw
+        )
+        return step
 
     def _notify_batch(self, hook: str, **kwargs) -> None:
         if hook in self.hooked_:
             for _, callback in self.callbacks_:
                 getattr(callback, hook)(self, **kwargs)
 
-    def train_step(self, batch: Batch, **fit_params) -> dict[str, Any]:
+    def train_step(self, batch: Batch, **fit_params) -> Step:
         """Take one step of the solver on a batch.
 
         Parameters
@@ -290,8 +298,8 @@ class Net(NeuralNet):
 
         Returns
         -------
-        step : dict
-            The members' losses with their penalties, before the step; the rows.
+        step : Step
+            What tells the loss before it, penalty included.
         """
         batch = self.prepare(batch)
         if self.solver.elementwise and not self.solver.needs_closure:
@@ -300,7 +308,7 @@ class Net(NeuralNet):
                 decay(self.module_, self.rates_ * self.alpha, self.l1_ratio)
             self.update_()
             return step
-        steps: list[dict[str, Any]] = []
+        steps: list[Step] = []
         generator = self.module_.generator
         masks = generator.get_state() if self.draws_noise else None
 
@@ -308,7 +316,7 @@ class Net(NeuralNet):
             if masks is not None:  # the function stands still during a step
                 generator.set_state(masks)
             steps.append(self.gradient(self.differentiate_, batch))
-            return steps[-1]["loss"].sum()
+            return self.loss(steps[-1]).sum()
 
         self.optimizer_.step(closure)
         return steps[0]
@@ -357,8 +365,8 @@ class Net(NeuralNet):
     def _soft_targets(self, y: Tensor, like: Tensor) -> Tensor:
         return soft_targets(y, self.module_.architecture["n_outputs"], like)
 
-    def gradient(self, differentiate: Autograd, batch: Batch) -> dict[str, Any]:
-        """Compute the loss of a batch, and its gradient into the flat buffer.
+    def gradient(self, differentiate: Autograd, batch: Batch) -> Step:
+        """Put the gradient of a batch's loss into the flat buffer.
 
         The loss is (sum(w l) + alpha (r |W|_1 + (1 - r) / 2 |W|^2)) / sum(w), with
         r = l1_ratio; as scikit-learn's at r = 0.
@@ -372,18 +380,16 @@ class Net(NeuralNet):
 
         Returns
         -------
-        step : dict
-            "loss", () or (n_members,); "y_pred", the raw outputs; "size", the rows.
+        step : Step
+            What tells the loss.
         """
         X, y, weight = batch
-        shares, total = _shares(weight, X.shape[-2])
-        losses, raw = differentiate(X, y, shares)
-        loss = _weighted_sum(losses, shares)
-        if self._n_averaged > 1:
-            loss = loss / self._n_averaged
+        n_rows = X.shape[-2]
+        share, total = (1 / n_rows, n_rows) if weight is None else _shares(weight)
+        raw, losses = differentiate(X, y, share)
+        norm, strength = None, self.alpha / total
         if self.alpha and not self.solver.decouples_decay:
-            strength = self.alpha / total
-            loss = penalise(differentiate.module, loss, strength, self.l1_ratio)
+            norm = penalise(differentiate.module, strength, self.l1_ratio)
         if self.hooked_:
             named = differentiate.module.named_parameters()
             self._notify_batch(
@@ -392,13 +398,12 @@ class Net(NeuralNet):
                 batch=batch[:2],
                 training=True,
             )
-        return {"loss": loss, "y_pred": raw, "size": losses.shape[-1]}
+        counts = None if weight is None else share * n_rows
+        return Step(raw, y, n_rows, counts, losses, norm, strength * n_rows / 2)
 
-    @property
-    def _n_averaged(self) -> int:
-        """Outputs over which the reported loss is a mean and not a sum."""
-        averages = self.criterion_.term.averages_outputs
-        return self.module_.architecture["n_outputs"] if averages else 1
+    def loss(self, step: Step) -> Tensor:
+        """Compute the loss of a step, () or (n_members,)."""
+        return total_loss(self.criterion_, [step]) / step.size
 
     def _set_rates(self, done: float, next_done: float) -> None:
         """Set the learning rates, with the given parts of the epoch done."""
@@ -415,13 +420,13 @@ class Net(NeuralNet):
             group["lr"] = float(rate)
 
     @torch.no_grad()
-    def validation_step(self, batch: Batch, **fit_params) -> dict[str, Any]:
-        """Compute the loss of a batch, without the penalty."""
+    def validation_step(self, batch: Batch, **fit_params) -> Step:
+        """Compute the outputs of a batch; their loss has no penalty."""
         X, y, weight = batch
         raw = self.module_(X)
-        shares, total = _shares(weight, X.shape[-2])
-        loss = _weighted_sum(self.criterion_(raw, y), shares) / self._n_averaged
-        return {"loss": loss, "y_pred": raw, "size": total}
+        self.outputs_.append(raw)
+        size = X.shape[-2] if weight is None else weight.sum(dim=-1)
+        return Step(raw, y, size, weight)
 
     def record(self, name: str, values: NDArray) -> None:
         """Record a value per member, and in the history the mean of those that train.
@@ -451,7 +456,7 @@ class Net(NeuralNet):
     def _load_kept(self) -> None:
         for kept, now in zip(self.kept_, self._tensors(), strict=True):
             now.copy_(kept)
-        self.kept_, self.outputs_ = [], None
+        self.kept_, self.outputs_ = [], []
         self.module_.eval()
 
     def _tensors(self) -> list[Tensor]:
@@ -542,28 +547,9 @@ def _has_stopped(callback) -> bool:
     return isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
 
 
-def _mean(losses: list[Tensor], sizes: list) -> NDArray:
-    """Mean over the batches, (n_members,) or (); the one read of an epoch."""
-    values = torch.stack(losses, dim=-1).numpy(force=True)
-    weights = (
-        torch.stack(sizes, dim=-1).numpy(force=True)
-        if isinstance(sizes[0], Tensor)
-        else np.asarray(sizes)
-    )
-    return np.sum(values * weights.astype(float), axis=-1) / weights.sum(axis=-1)
-
-
-def _shares(weight: Tensor | None, n_rows: int) -> tuple[Shares, Any]:
+def _shares(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Share of each row in the batch's loss, w / sum(w), and the sum."""
-    if weight is None:
-        return 1 / n_rows, n_rows
     total = weight.sum(dim=-1, keepdim=True)
     # NOTE[DIFF] batches that weigh nothing: scikit-learn divides by zero
     total = total.where(total > 0, torch.inf)
     return weight / total, total.squeeze(-1)
-
-
-def _weighted_sum(losses: Tensor, shares: Shares) -> Tensor:
-    if isinstance(shares, Tensor):
-        return torch.linalg.vecdot(losses, shares)
-    return losses.sum(dim=-1) * shares

@@ -12,17 +12,13 @@ from torch import Tensor
 from sk_deep.network import MLP
 
 
-def penalise(
-    module: MLP, loss: Tensor, strength: float | Tensor, l1_ratio: float
-) -> Tensor:
-    """Add the penalty to the loss, and its gradient to the network's.
+def penalise(module: MLP, strength: float | Tensor, l1_ratio: float) -> Tensor:
+    """Add the gradient of the penalty to the network's.
 
     Parameters
     ----------
     module : MLP
         The network.
-    loss : Tensor of shape () or (n_members,)
-        The loss.
     strength : float or Tensor of shape () or (n_members,)
         The penalty's factor.
     l1_ratio : float
@@ -30,20 +26,16 @@ def penalise(
 
     Returns
     -------
-    loss : Tensor of shape () or (n_members,)
-        The sum.
+    norm : Tensor of shape () or (n_members,)
+        ``2 r |W|_1 + (1 - r) |W|^2``: the penalty is half the strength times it.
     """
     weights, gradient = module.weights, module.weights_grad
-    if l1_ratio < 1:
-        squares = torch.linalg.vecdot(weights, weights)
-        part = strength * (1 - l1_ratio)
-        loss = _add_loss(loss, squares, 0.5 * part)
-        _add_gradient(gradient, weights, part)
-    if l1_ratio > 0:
-        part = strength * l1_ratio
-        loss = _add_loss(loss, weights.abs().sum(dim=-1), part)
-        _add_gradient(gradient, weights.sign(), part)
-    return loss
+    if not l1_ratio:
+        _add(gradient, weights, strength)
+        return torch.linalg.vecdot(weights, weights)
+    signs, ridge = weights.sign(), (1 - l1_ratio) * weights
+    _add(gradient, ridge + l1_ratio * signs, strength)
+    return torch.linalg.vecdot(weights, ridge + 2 * l1_ratio * signs)
 
 
 def decay(module: MLP, strength: NDArray, l1_ratio: float) -> None:
@@ -66,13 +58,7 @@ def decay(module: MLP, strength: NDArray, l1_ratio: float) -> None:
     weights.mul_(1 - rate * (1 - l1_ratio))
 
 
-def _add_loss(loss: Tensor, value: Tensor, strength: float | Tensor) -> Tensor:
-    if isinstance(strength, Tensor):
-        return torch.addcmul(loss, value, strength)
-    return torch.add(loss, value, alpha=strength)
-
-
-def _add_gradient(gradient: Tensor, slope: Tensor, strength: float | Tensor) -> None:
+def _add(gradient: Tensor, slope: Tensor, strength: float | Tensor) -> None:
     if isinstance(strength, Tensor):
         gradient.addcmul_(slope, strength.unsqueeze(-1))
     else:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
@@ -173,7 +174,8 @@ def _takes_weights(scorer: Callable) -> bool:
 
 def _default_score(estimator, parts: list[Rows]):
     def score(net: Net) -> list[float]:
-        outputs = net.criterion_.inverse_link(net.outputs_).numpy(force=True)
+        raw = torch.cat(net.outputs_, dim=-2)
+        outputs = net.criterion_.inverse_link(raw).numpy(force=True)
         outputs = outputs.reshape(len(parts), -1, outputs.shape[-1])
         return [
             estimator._score(part.target, members_outputs, part.weight)

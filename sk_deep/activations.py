@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 aten = torch.ops.aten
 
@@ -83,9 +84,12 @@ class Activation:
         Builds the module.
     summary, source : str
         Its formula, and where it is from.
+    function : callable, default=None
+        Takes the inputs z and gives the outputs h; in the memory of z, if `derivative`
+        does without z.
     derivative : callable, default=None
-        Takes the gradient by the outputs, the inputs z and the outputs h, and gives
-        the gradient by the inputs; None leaves it to autograd.
+        Takes the gradient g by the outputs, z and h, and gives the gradient by the
+        inputs; it may take the memory of g. None leaves the gradient to autograd.
     init_factor : float, default=6.0
         Numerator of scikit-learn's Glorot bound, sqrt(init_factor / (in + out)).
     has_pieces : bool, default=False
@@ -98,6 +102,7 @@ class Activation:
     layer: Callable[..., nn.Module]
     summary: str
     source: str
+    function: Callable[[Tensor], Tensor] | None = None
     derivative: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     init_factor: float = 6.0
     has_pieces: bool = False
@@ -115,6 +120,7 @@ ACTIVATIONS: dict[str, Activation] = {
         nn.Identity,
         "z",
         'B. Widrow and M. Hoff, "Adaptive switching circuits", IRE WESCON 1960.',
+        function=lambda z: z,
         derivative=lambda g, z, h: g,
     ),
     "logistic": Activation(
@@ -122,7 +128,8 @@ ACTIVATIONS: dict[str, Activation] = {
         "1 / (1 + exp(-z))",
         'D. Rumelhart, G. Hinton and R. Williams, "Learning representations by'
         ' back-propagating errors", Nature 1986.',
-        derivative=lambda g, z, h: aten.sigmoid_backward(g, h),
+        function=torch.sigmoid_,
+        derivative=lambda g, z, h: aten.sigmoid_backward.grad_input(g, h, grad_input=g),
         init_factor=2.0,
     ),
     "tanh": Activation(
@@ -130,21 +137,28 @@ ACTIVATIONS: dict[str, Activation] = {
         "tanh(z)",
         'Y. LeCun, L. Bottou, G. Orr and K.-R. Mueller, "Efficient backprop", in Neural'
         " Networks: Tricks of the Trade, 1998.",
-        derivative=lambda g, z, h: aten.tanh_backward(g, h),
+        function=torch.tanh_,
+        derivative=lambda g, z, h: aten.tanh_backward.grad_input(g, h, grad_input=g),
     ),
     "relu": Activation(
         nn.ReLU,
         "max(0, z)",
         'X. Glorot, A. Bordes and Y. Bengio, "Deep sparse rectifier neural networks",'
         " AISTATS 2011.",
-        derivative=lambda g, z, h: aten.threshold_backward(g, h, 0),
+        function=torch.relu_,
+        derivative=lambda g, z, h: aten.threshold_backward.grad_input(
+            g, h, 0, grad_input=g
+        ),
     ),
     "leaky_relu": Activation(
         nn.LeakyReLU,
         "max(0, z) + 0.01 min(0, z)",
         'A. Maas, A. Hannun and A. Ng, "Rectifier nonlinearities improve neural network'
         ' acoustic models", ICML 2013.',
-        derivative=lambda g, z, h: aten.leaky_relu_backward(g, z, 0.01, False),
+        function=F.leaky_relu,
+        derivative=lambda g, z, h: aten.leaky_relu_backward.grad_input(
+            g, z, 0.01, False, grad_input=g
+        ),
     ),
     "prelu": Activation(
         PReLU,
@@ -158,15 +172,19 @@ ACTIVATIONS: dict[str, Activation] = {
         "z if z > 0, else exp(z) - 1",
         'D.-A. Clevert, T. Unterthiner and S. Hochreiter, "Fast and accurate deep'
         ' network learning by exponential linear units (ELUs)", ICLR 2016.',
-        derivative=lambda g, z, h: aten.elu_backward(g, 1, 1, 1, False, z),
+        function=F.elu,
+        derivative=lambda g, z, h: aten.elu_backward.grad_input(
+            g, 1, 1, 1, False, z, grad_input=g
+        ),
     ),
     "selu": Activation(
         nn.SELU,
         "1.0507 z if z > 0, else 1.7581 (exp(z) - 1)",
         'G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing'
         ' neural networks", NeurIPS 2017.',
-        derivative=lambda g, z, h: aten.elu_backward(
-            g, SELU_ALPHA, SELU_SCALE, 1, False, z
+        function=torch.selu,
+        derivative=lambda g, z, h: aten.elu_backward.grad_input(
+            g, SELU_ALPHA, SELU_SCALE, 1, False, z, grad_input=g
         ),
     ),
     "gelu": Activation(
@@ -174,7 +192,8 @@ ACTIVATIONS: dict[str, Activation] = {
         "z Phi(z), with the normal distribution function Phi",
         'D. Hendrycks and K. Gimpel, "Gaussian error linear units (GELUs)", arXiv'
         " 2016.",
-        derivative=lambda g, z, h: aten.gelu_backward(g, z),
+        function=F.gelu,
+        derivative=lambda g, z, h: aten.gelu_backward.grad_input(g, z, grad_input=g),
     ),
     "silu": Activation(
         nn.SiLU,
@@ -182,28 +201,36 @@ ACTIVATIONS: dict[str, Activation] = {
         'S. Elfwing, E. Uchibe and K. Doya, "Sigmoid-weighted linear units for neural'
         ' network function approximation in reinforcement learning", Neural Networks'
         " 2018.",
-        derivative=lambda g, z, h: aten.silu_backward(g, z),
+        function=F.silu,
+        derivative=lambda g, z, h: aten.silu_backward.grad_input(g, z, grad_input=g),
     ),
     "mish": Activation(
         nn.Mish,
         "z tanh(log(1 + exp(z)))",
         'D. Misra, "Mish: a self regularized non-monotonic activation function", BMVC'
         " 2020.",
-        derivative=lambda g, z, h: aten.mish_backward(g, z),
+        function=F.mish,
+        derivative=lambda g, z, h: aten.mish_backward.default(g, z),
     ),
     "softplus": Activation(
         nn.Softplus,
         "log(1 + exp(z))",
         'C. Dugas, Y. Bengio, F. Belisle, C. Nadeau and R. Garcia, "Incorporating'
         ' second-order functional knowledge for better option pricing", NIPS 2000.',
-        derivative=lambda g, z, h: aten.softplus_backward(g, z, 1, 20),
+        function=F.softplus,
+        derivative=lambda g, z, h: aten.softplus_backward.grad_input(
+            g, z, 1, 20, grad_input=g
+        ),
     ),
     "hard_tanh": Activation(
         nn.Hardtanh,
         "min(1, max(-1, z))",
         'R. Collobert, "Large scale machine learning", thesis, Universite Paris 6,'
         " 2004.",
-        derivative=lambda g, z, h: aten.hardtanh_backward(g, z, -1, 1),
+        function=F.hardtanh,
+        derivative=lambda g, z, h: aten.hardtanh_backward.grad_input(
+            g, z, -1, 1, grad_input=g
+        ),
     ),
     "maxout": Activation(
         Maxout,

@@ -27,7 +27,6 @@ from torch.nn import functional as F
 from sk_deep._compat import Interval
 
 PerSample = Callable[..., Tensor]
-WithGradient = Callable[..., tuple[Tensor, Tensor]]
 
 INVERSE_LINKS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda raw: raw,
@@ -114,13 +113,11 @@ def _multinomial_log_loss(raw: Tensor, y: Tensor) -> Tensor:
     return _expected(-_log_softmax(raw), y)
 
 
-def _multinomial_log_loss_gradient(raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    log_probability = _log_softmax(raw)
-    losses = -_expected(log_probability, y)
-    gradient = log_probability.exp_()  # minus the target
+def _multinomial_log_loss_gradient(raw: Tensor, y: Tensor) -> Tensor:
+    probability = _log_softmax(raw).exp_()
     if y.is_floating_point():
-        return losses, gradient.sub_(y)
-    return losses, gradient.scatter_(-1, y.unsqueeze(-1), -1.0, reduce="add")
+        return probability.sub_(y)
+    return probability.scatter_(-1, y.unsqueeze(-1), -1.0, reduce="add")
 
 
 def _binary_log_loss(raw: Tensor, y: Tensor) -> Tensor:
@@ -234,10 +231,8 @@ class Term:
         Function of the raw outputs (..., batch, n_outputs), the targets and the loss's
         parameters that gives the losses (..., batch).
     gradient : callable, default=None
-        As `per_sample`, but gives the gradient of the losses by the raw outputs. Where
-        both are None, autograd finds it.
-    with_gradient : callable, default=None
-        As `per_sample`, but gives both at once, where they share work.
+        As `per_sample`, but gives the gradient of the losses by the raw outputs, in
+        new memory; None leaves it to autograd.
     averages_outputs : bool, default=False
         Whether the reported value is the mean over the outputs, not the sum.
     """
@@ -245,7 +240,6 @@ class Term:
     link: str
     per_sample: PerSample
     gradient: PerSample | None = None
-    with_gradient: WithGradient | None = None
     averages_outputs: bool = False
 
 
@@ -295,7 +289,7 @@ LOSSES: dict[str, Loss] = {
             "multiclass": Term(
                 "softmax",
                 _multinomial_log_loss,
-                with_gradient=_multinomial_log_loss_gradient,
+                _multinomial_log_loss_gradient,
             ),
             "binary": Term("logistic", _binary_log_loss, _residual("logistic")),
         },
@@ -479,7 +473,7 @@ class Criterion(nn.Module):
     @property
     def has_gradient(self) -> bool:
         """Whether the gradient by the raw outputs is known without autograd."""
-        return bool(self.term.gradient or self.term.with_gradient)
+        return self.term.gradient is not None
 
     def inverse_link(self, raw: Tensor) -> Tensor:
         """Activate the output units."""
@@ -489,10 +483,7 @@ class Criterion(nn.Module):
         """Compute the losses (..., batch) whose gradient trains the network."""
         return self.term.per_sample(raw, y, **self.params)
 
-    def with_gradient(self, raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the losses (..., batch), and their gradient by the raw outputs."""
-        if self.term.with_gradient is not None:
-            return self.term.with_gradient(raw, y, **self.params)
+    def gradient(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Compute the gradient of the losses by the raw outputs, in new memory."""
         assert self.term.gradient is not None
-        losses = self.term.per_sample(raw, y, **self.params)
-        return losses, self.term.gradient(raw, y, **self.params)
+        return self.term.gradient(raw, y, **self.params)

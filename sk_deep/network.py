@@ -7,7 +7,7 @@ weights first, and so are their gradients: an elementwise optimizer steps over o
 tensor, and a copy of the network is a copy of one tensor.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,10 +65,22 @@ class Linear(nn.Module):
     @staticmethod
     def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Compute ``x @ weight + bias``, member by member in a stack."""
+        return Linear.bind(weight, bias)(x)
+
+    @staticmethod
+    def bind(weight: Tensor, bias: Tensor) -> Callable[..., Tensor]:
+        """Build the function ``x @ weight + bias`` of x, and perhaps of `out`.
+
+        `out` is where the result goes; of the layout that the result has.
+        """
         add_product = torch.addmm if weight.ndim == 2 else torch.baddbmm
         if is_narrow(weight):
-            return add_product(bias.unsqueeze(-1), weight.mT, x.mT).mT
-        return add_product(bias.unsqueeze(-2), x, weight)
+            bias, weight = bias.unsqueeze(-1), weight.mT
+            return lambda x, out=None: (
+                add_product(bias, weight, x.mT, out=None if out is None else out.mT).mT
+            )
+        bias = bias.unsqueeze(-2)
+        return lambda x, out=None: add_product(bias, x, weight, out=out)
 
 
 class Hidden(nn.Module):
@@ -359,13 +371,16 @@ class MLP(nn.Module):
         h : Tensor of shape (batch, n_units) or (n_members, batch, n_units)
             Values of the units.
         """
-        if self.members and x.ndim == 2:
-            x = x.expand(*self.members, -1, -1)
-        if self.input_dropout is not None:
-            x = self.input_dropout(x)
+        x = self.inputs(x)
         for layer in self.hidden[:n_layers]:
             x = layer(x)
         return x
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Give inputs (batch, n_features) to each member, and drop some of them."""
+        if self.members and x.ndim == 2:
+            x = x.expand(*self.members, -1, -1)
+        return x if self.input_dropout is None else self.input_dropout(x)
 
     def member(self, i: int) -> "MLP":
         """Copy the i-th member into a network of its own."""

@@ -169,7 +169,7 @@ def test_slopes_of_prelu_are_learned(n_members, rng):
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
 def test_slopes_of_prelu_are_not_penalised(l1_ratio):
     network = _network("prelu")
-    penalise(network, torch.zeros(()), 10.0, l1_ratio)
+    penalise(network, 10.0, l1_ratio)
     for layer in network.hidden_layers():
         assert not layer.activation.slope.grad.any()
         assert layer.linear.weight.grad.all()

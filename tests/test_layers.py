@@ -14,7 +14,7 @@ LAYERS = [
     {"_batches", "_params", "activations", "initializers", "losses", "schedules"},
     {"augmentation", "dropouts", "normalizations", "solvers"},
     {"network"},
-    {"_backprop", "_penalty", "callbacks"},
+    {"_backprop", "_penalty", "_steps", "callbacks"},
     {"_net"},
     {"_options", "_parameters", "_state"},
     {"_full_batch", "_prediction", "_validation"},

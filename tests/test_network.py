@@ -101,11 +101,11 @@ def test_a_stack_trains_as_its_members(params, shape):
     singles = list(_singles(stack))
     x = _inputs(*shape)
     y = torch.randint(3, (N_MEMBERS, N), generator=_generator())
-    losses, raw = Autograd(stack, CRITERION)(x, y, 1 / N)
+    raw, losses = Autograd(stack, CRITERION)(x, y, 1 / N)
     for i, single in enumerate(singles):
         own = x if x.ndim == 2 else x[i]
         expected = Autograd(single, CRITERION)(own, y[i], 1 / N)
-        torch.testing.assert_close((losses[i], raw[i]), expected)
+        torch.testing.assert_close((raw[i], losses[i]), expected)
         torch.testing.assert_close(stack.flat_grad[i], single.flat_grad)
         torch.testing.assert_close(stack.flat_buffers[i], single.flat_buffers)
     assert stack.flat_grad.abs().max() > 0

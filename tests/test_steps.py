@@ -1,0 +1,65 @@
+"""The mean loss of many steps is that of their sums, written out in numpy."""
+
+import numpy as np
+import pytest
+import torch
+
+from sk_deep import _steps
+from sk_deep._steps import MeanLoss, Step, total_loss
+from sk_deep.losses import Criterion
+
+SIZES = (7, 7, 7, 3)
+N_OUTPUTS = 2
+
+
+def _steps_and_mean(members, rng, *, weighted, penalised, known):
+    """Steps of squared error, and the mean of their losses."""
+    steps, totals, sizes = [], [], []
+    for n_rows in SIZES:
+        raw, y = rng.normal(size=(2, *members, n_rows, N_OUTPUTS))
+        weight = rng.uniform(size=(*members, n_rows))
+        size = weight.sum(axis=-1)
+        norm, strength = rng.uniform(size=(2, *members))
+        losses = ((raw - y) ** 2).sum(axis=-1) / 2
+        if not weighted:
+            weight, size, strength = np.ones_like(weight), n_rows, 0.25
+        total = (weight * losses).sum(axis=-1) / N_OUTPUTS
+        totals.append(total + strength * norm if penalised else total)
+        sizes.append(size)
+        tensors = [
+            torch.from_numpy(np.asarray(value))
+            for value in (raw, y, size, weight, losses, norm, strength)
+        ]
+        raw, y, size, weight, losses, norm, strength = tensors
+        step = Step(raw, y, size if weighted else n_rows, weight if weighted else None)
+        if known:
+            step = step._replace(losses=losses)
+        if penalised:
+            factor = strength if weighted else 0.25
+            step = step._replace(norm=norm, strength=factor)
+        steps.append(step)
+    return steps, np.sum(totals, axis=0) / np.sum(sizes, axis=0)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("penalised", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("members", [(), (3,)])
+@pytest.mark.parametrize("n_pending", [0, 20, 2**16])
+def test_mean(n_pending, members, weighted, penalised, known, rng, monkeypatch):
+    monkeypatch.setattr(_steps, "_PENDING_ELEMENTS", n_pending)
+    options = {"weighted": weighted, "penalised": penalised, "known": known}
+    steps, expected = _steps_and_mean(members, rng, **options)
+    mean = MeanLoss(Criterion("squared_error", "real"))
+    for step in steps:
+        mean.add(step)
+    assert mean.value().shape == members
+    np.testing.assert_allclose(mean.value(), expected, rtol=1e-12)
+
+
+def test_total_needs_no_gradient(rng):
+    raw = torch.zeros(4, 1, requires_grad=True)
+    step = Step(raw, torch.ones(4, 1), 4)
+    total = total_loss(Criterion("squared_error", "real"), [step])
+    assert not total.requires_grad
+    assert total.item() == 2
