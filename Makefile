@@ -3,14 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench bench-quick clean
 
 help:
-	@echo "make demo   install, and run examples/plot_01_hello_digits.py (DEMO_ARGS=...)"
-	@echo "make test   install, and run the tests"
-	@echo "make check  the style checks, the types and the tests"
-	@echo "make bench  time a training step beside scikit-learn and skorch"
-	@echo "make clean  remove what these commands made"
+	@echo "make demo         install, and run examples/plot_01_hello_digits.py (DEMO_ARGS=...)"
+	@echo "make test         install, and run the tests"
+	@echo "make check        the style checks, the types and the tests"
+	@echo "make bench        speed and memory beside scikit-learn, skorch and torch; tables and"
+	@echo "                  plots go to build/bench (BENCH_ARGS='--threads 1')"
+	@echo "make bench-quick  the same in two minutes: fewer turns and sizes"
+	@echo "make clean        remove what these commands made"
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
@@ -31,7 +33,12 @@ check: $(INSTALLED)
 	$(MAKE) test
 
 bench: $(INSTALLED)
-	$(BIN)/python benchmarks/bench_step.py
+	$(BIN)/python benchmarks/bench_fit.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/bench_predict.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/bench_scaling.py $(BENCH_ARGS)
+
+bench-quick:
+	$(MAKE) bench BENCH_ARGS="--quick $(BENCH_ARGS)"
 
 clean:
 	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache

@@ -175,17 +175,7 @@ class ByHand(Autograd):
 
 def is_plain(module: MLP, criterion: Criterion) -> bool:
     """Whether the gradient of a network is known by hand."""
-    architecture = module.architecture
-    return (
-        criterion.has_gradient
-        and all(layer.multiplies for layer in module.dropout_layers())
-        and architecture["normalization"] is None
-        and not any(layer.skips for layer in module.hidden_layers())
-        and all(
-            get_activation(name).derivative is not None
-            for name in architecture["activation"]
-        )
-    )
+    return module.is_plain and criterion.has_gradient
 
 
 def differentiator(module: MLP, criterion: Criterion) -> Autograd:

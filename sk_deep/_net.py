@@ -23,7 +23,8 @@ from sk_deep.network import MLP
 from sk_deep.schedules import SCHEDULES, Progress, Schedule
 from sk_deep.solvers import SOLVERS, Solver, make_optimizer
 
-_CHUNK_ELEMENTS = 2**22  # values of the widest layer that prediction holds at a time
+_CHUNK_ELEMENTS = 2**19  # of the widest layer in prediction: they stay in the cache
+ROW_GROUP = 8  # rows in whole groups are added up alike, whatever their number
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -164,12 +165,13 @@ class Net(NeuralNet):
         flat = self.module_.flat
         return Data(X, y, weight, rows=rows, dtype=flat.dtype, device=flat.device)
 
-    @property
+    @functools.cached_property
     def chunk_size(self) -> int:
-        """Rows that go through the network at a time in prediction."""
+        """Rows that go through the network at a time in prediction, in whole groups."""
         a = self.module_.architecture
         widest = max(a["n_features"], a["n_outputs"], *a["hidden_units"], 1)
-        return max(1, _CHUNK_ELEMENTS // (widest * a["n_members"]))
+        n_groups = _CHUNK_ELEMENTS // (widest * a["n_members"] * ROW_GROUP)
+        return ROW_GROUP * max(1, n_groups)
 
     def partial_fit(self, X, y=None, classes=None, *, epochs=None, **fit_params):
         """Train on data `X`, with validation data `y` or None.

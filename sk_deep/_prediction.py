@@ -3,17 +3,20 @@
 import functools
 from collections.abc import Callable, Iterator
 from numbers import Integral
+from weakref import WeakKeyDictionary
 
 import numpy as np
+import scipy.sparse
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from sk_deep._net import Net
+from sk_deep._batches import as_tensor
+from sk_deep._net import ROW_GROUP, Net
 from sk_deep._state import net_from_state, net_state
+from sk_deep.network import MLP
 
-_ROW_GROUP = 8
+_CPU = torch.device("cpu")
 
 
 def predict_outputs(net: Net, X) -> NDArray:
@@ -32,9 +35,10 @@ def predict_outputs(net: Net, X) -> NDArray:
         Of the dtype of X.
     """
     found = np.empty((X.shape[0], net.module_.architecture["n_outputs"]), X.dtype)
-    for rows, raw in _by_chunks(net, X, net.module_):
-        outputs = net.criterion_.inverse_link(raw)
-        found[rows] = outputs.mean(dim=0) if len(outputs) > 1 else outputs[0]
+    for rows, raw in _by_chunks(net, X, _function(net.module_)):
+        outputs = net.criterion_.inverse_link(raw).numpy()
+        outputs = outputs.mean(axis=0) if net.module_.members else outputs
+        found[rows] = outputs[: X.shape[0] - rows.start]
     return found
 
 
@@ -53,10 +57,15 @@ def member_outputs(net: Net, X) -> NDArray:
     outputs : ndarray of shape (n_members, n, n_outputs)
         Of the dtype of X.
     """
+    return _member_outputs(net, X, _function(net.module_))
+
+
+def _member_outputs(net: Net, X, compute: Callable[[Tensor], Tensor]) -> NDArray:
     a = net.module_.architecture
     found = np.empty((a["n_members"], X.shape[0], a["n_outputs"]), X.dtype)
-    for rows, raw in _by_chunks(net, X, net.module_):
-        found[:, rows] = net.criterion_.inverse_link(raw)
+    for rows, raw in _by_chunks(net, X, compute):
+        outputs = net.criterion_.inverse_link(raw).numpy()
+        found[:, rows] = outputs[..., : X.shape[0] - rows.start, :]
     return found
 
 
@@ -95,7 +104,9 @@ def sample_outputs(net: Net, X, n_samples: int, seed: int) -> NDArray:
             )
         return member_outputs(net, X)[:n_samples]
     noisy = _with_dropout_on(net, seed)
-    passes = [member_outputs(noisy, X) for _ in range(-(-n_samples // n_members))]
+    compute = torch.inference_mode()(noisy.module_)
+    n_passes = -(-n_samples // n_members)
+    passes = [_member_outputs(noisy, X, compute) for _ in range(n_passes)]
     return np.concatenate(passes)[:n_samples]
 
 
@@ -130,23 +141,48 @@ def hidden_values(net: Net, X, n_layers: int) -> NDArray:
     n_units = a["n_members"] * a["hidden_units"][n_layers - 1]
     found = np.empty((X.shape[0], n_units), X.dtype)
     compute = functools.partial(net.module_.hidden_values, n_layers=n_layers)
-    for rows, values in _by_chunks(net, X, compute):
-        found[rows] = values.movedim(0, 1).flatten(start_dim=1)
+    for rows, values in _by_chunks(net, X, torch.inference_mode()(compute)):
+        side_by_side = values.movedim(-2, 0).flatten(start_dim=1)
+        found[rows] = side_by_side[: X.shape[0] - rows.start]
     return found
+
+
+_BARE: WeakKeyDictionary[MLP, Callable[[Tensor], Tensor]] = WeakKeyDictionary()
+
+
+def _function(module: MLP) -> Callable[[Tensor], Tensor]:
+    """Take a network as a function; a plain one at less cost per call."""
+    function = None if module.training else _BARE.get(module)
+    if function is None:
+        if module.training or not module.is_plain:
+            return torch.inference_mode()(module)
+        function = _BARE[module] = module.bare()
+    return function
 
 
 def _by_chunks(
     net: Net, X, compute: Callable[[Tensor], Tensor]
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Compute values (n_members, rows, columns) chunk by chunk, of X's dtype."""
+    """Compute values (..., rows, columns) chunk by chunk, of X's dtype.
+
+    BLAS adds in another order for a few rows: with whole groups of them the prediction
+    of a row does not depend on the rows beside it. Rows to be cut off fill the last.
+    """
     # NOTE[DIFF] dtype of predictions: scikit-learn's is float64 if X or a weight is
     dtype = torch.float32 if X.dtype == np.float32 else torch.float64
-    for start in range(0, X.shape[0], net.chunk_size):
-        rows = slice(start, start + net.chunk_size)
-        with torch.inference_mode():
-            inputs, _, _ = net.data(X[rows]).take(slice(None))
-            # BLAS adds in another order for a few rows: with whole groups of them the
-            # prediction of a row does not depend on the rows beside it
-            padded = F.pad(inputs, (0, 0, 0, -len(inputs) % _ROW_GROUP))
-            values = compute(padded)[..., : len(inputs), :].to("cpu", dtype)
-        yield rows, values if net.module_.members else values.unsqueeze(0)
+    size = net.chunk_size
+    for start in range(0, X.shape[0], size):
+        inputs = _whole_groups(X[start : start + size], net.module_)
+        yield slice(start, start + size), compute(inputs).to(_CPU, dtype)
+
+
+def _whole_groups(X, module: MLP) -> Tensor:
+    """Take rows to the dtype and the device of a network, in whole groups."""
+    X = X.toarray() if scipy.sparse.issparse(X) else X
+    n_rows, n_features = X.shape
+    if n_rows % ROW_GROUP:
+        shape = (n_rows + -n_rows % ROW_GROUP, n_features)
+        padded = np.zeros(shape, module.architecture["dtype"])
+        padded[:n_rows] = X
+        return torch.from_numpy(padded).to(module.flat.device)
+    return as_tensor(X, module.flat.dtype, module.flat.device)

@@ -28,10 +28,23 @@ from sk_deep._compat import Interval
 
 PerSample = Callable[..., Tensor]
 
+
+def _over_columns(function: Callable[..., Tensor], raw: Tensor) -> Tensor:
+    """Apply a softmax over the last axis.
+
+    On an axis shorter than a vector register torch's kernels are several times slower
+    than over the axis before the last, where they work on whole registers.
+    """
+    return function(raw.mT.contiguous(), dim=-2).mT
+
+
+_softmax = functools.partial(_over_columns, torch.softmax)
+_log_softmax = functools.partial(_over_columns, torch.log_softmax)
+
 INVERSE_LINKS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda raw: raw,
     "logistic": torch.sigmoid,
-    "softmax": lambda raw: raw.softmax(dim=-1),
+    "softmax": _softmax,
     "exp": torch.exp,
 }
 
@@ -94,15 +107,6 @@ def _expected(losses: Tensor, y: Tensor) -> Tensor:
     return losses.gather(-1, y.unsqueeze(-1)).squeeze(-1)
 
 
-def _log_softmax(raw: Tensor) -> Tensor:
-    """Logarithm of the softmax over the last axis.
-
-    On an axis shorter than a vector register torch's kernel is several times slower
-    than over the axis before the last, where it works on whole registers.
-    """
-    return raw.mT.contiguous().log_softmax(dim=-2).mT
-
-
 # ---- losses of classifiers ---------------------------------------------------------
 
 
@@ -114,7 +118,7 @@ def _multinomial_log_loss(raw: Tensor, y: Tensor) -> Tensor:
 
 
 def _multinomial_log_loss_gradient(raw: Tensor, y: Tensor) -> Tensor:
-    probability = _log_softmax(raw).exp_()
+    probability = _softmax(raw)
     if y.is_floating_point():
         return probability.sub_(y)
     return probability.scatter_(-1, y.unsqueeze(-1), -1.0, reduce="add")
@@ -126,7 +130,7 @@ def _binary_log_loss(raw: Tensor, y: Tensor) -> Tensor:
 
 
 def _softmax_squared_error(raw: Tensor, y: Tensor) -> Tensor:
-    return _half_squared_error(raw.softmax(dim=-1), soft_targets(y, raw.shape[-1], raw))
+    return _half_squared_error(_softmax(raw), soft_targets(y, raw.shape[-1], raw))
 
 
 def _logistic_squared_error(raw: Tensor, y: Tensor) -> Tensor:

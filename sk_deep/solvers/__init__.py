@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from sk_deep._compat import Interval
 from sk_deep.solvers._adasecant import AdaSecant
-from sk_deep.solvers._first_order import SGD, Adam
+from sk_deep.solvers._first_order import SGD, Adam, AdamW
 from sk_deep.solvers._lbfgs import minimize_lbfgs
 from sk_deep.solvers._per_member import make_optimizer
 from sk_deep.solvers._vsgd import VSGD
@@ -22,6 +22,7 @@ __all__ = [
     "VSGD",
     "AdaSecant",
     "Adam",
+    "AdamW",
     "Solver",
     "get_solver",
     "make_optimizer",
@@ -165,7 +166,7 @@ SOLVERS: dict[str, Solver] = {
         "Mathematical Programming 1989",
     ),
     "adamw": Solver(
-        torch.optim.Adam,  # alg. 2: the decay is a step of its own, before Adam's
+        AdamW,
         1e-3,
         _betas,
         decouples_decay=True,

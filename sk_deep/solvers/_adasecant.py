@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from sk_deep.solvers._first_order import LeanOptimizer
+from sk_deep.solvers._lean import LeanOptimizer
 from sk_deep.solvers._memory import (
     deviates,
     signal_share,

@@ -1,33 +1,13 @@
 """First-order solvers whose form is scikit-learn's and not torch's."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from sk_deep._compat import fused_adam
-
-
-class LeanOptimizer(Optimizer):
-    """An optimizer whose `update` the training loop calls without torch's wrapper.
-
-    `Optimizer.step` is wrapped for profiling and hooks, at a cost per step that is
-    several times that of the update of a small network.
-    """
-
-    def update(self) -> None:
-        """Update the parameters, which need no gradient mode, from their gradients."""
-        raise NotImplementedError
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Call the closure, if there is one, and update the parameters."""
-        loss = None if closure is None else torch.enable_grad()(closure)()
-        self.update()
-        return loss
+from sk_deep.solvers._lean import LeanOptimizer
 
 
 class SGD(LeanOptimizer):
@@ -143,11 +123,14 @@ class Adam(LeanOptimizer):
                     beta1=beta_1,
                     beta2=beta_2,
                     weight_decay=0.0,
-                    # the kernel adds it after the correction: this is eps before it
-                    eps=group["eps"] / (1 - beta_2**t) ** 0.5,
+                    eps=self._corrected(group["eps"], beta_2**t),
                     amsgrad=group["amsgrad"],
                     maximize=False,
                 )
+
+    def _corrected(self, eps: float, beta_2_t: float) -> float:
+        """Turn `eps` into what the kernel adds, after the bias correction."""
+        return eps / (1 - beta_2_t) ** 0.5
 
     def _first_state(
         self, parameter: Tensor, amsgrad: bool, **_: Any
@@ -158,3 +141,18 @@ class Adam(LeanOptimizer):
             state[name] = torch.zeros_like(parameter)
         state["step"] = torch.zeros((), device=parameter.device)
         return state
+
+
+class AdamW(Adam):
+    """Adam with `eps` added after the bias correction, as `torch.optim.AdamW` has it.
+
+    The decay of the weights, a step of its own before Adam's (alg. 2, line 12), is the
+    training loop's. The parameters are those of `Adam`.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    """
+
+    def _corrected(self, eps: float, beta_2_t: float) -> float:
+        return eps

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
+from sk_deep.solvers._lean import BareOptimizer
 from sk_deep.solvers._memory import (
     deviates,
     signal_share,
@@ -18,7 +18,7 @@ from sk_deep.solvers._memory import (
 Leaf = tuple[Tensor, Tensor, dict[str, Any]]  # parameter, gradient, group
 
 
-class VSGD(Optimizer):
+class VSGD(BareOptimizer):
     r"""Stochastic gradient descent with a learning rate per parameter, tuned by itself.
 
     It is vSGD-fd, algorithm 1 of reference [2]: the element-wise vSGD-l of [1] with

@@ -1,0 +1,139 @@
+"""The benchmarks: what they share is right, and each section runs on a tiny shape."""
+
+import functools
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import log_loss
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+common, contenders, bench_fit, bench_predict, bench_scaling = map(
+    importlib.import_module,
+    ("_common", "_contenders", "bench_fit", "bench_predict", "bench_scaling"),
+)
+TINY = contenders.Shape((4, 3, 2), batch_size=10, steps_per_epoch=2, epochs=2)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run sections, as from the command line, and return the text of the tables."""
+
+    def run(**sections):
+        args = ["--quick", "--threads", "1", "--out", str(tmp_path)]
+        with torch.random.fork_rng():
+            common.main("name", "what it is", sections, args)
+        numbers = json.loads((tmp_path / "name.json").read_text())
+        assert numbers.keys() == {"environment", *sections}
+        return (tmp_path / "name.md").read_text()
+
+    return run
+
+
+# ---- what they share -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_exponent(power):
+    sizes = np.array([10, 100, 1000])
+    assert common.exponent(sizes, 3 * sizes**power) == pytest.approx(power)
+
+
+def test_speed_up_is_the_others_time_by_ours_within_turns():
+    timings = common.Timings({"other": [2, 40, 6], "ours": [1, 10, 1]})
+    assert timings.speed_up("other", "ours") == 4
+    assert timings.median("other") == 6
+
+
+def test_contenders_take_turns_and_the_first_does_not_count():
+    order = []
+    calls = {name: functools.partial(order.append, name) for name in "ab"}
+    timings = common.take_turns(calls, n_turns=2)
+    assert "".join(order) == "ababab"
+    assert [len(seconds) for seconds in timings.seconds.values()] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (common.Number(1234.5), "1,234"),
+        (common.Number(2.0, low=1.5), "2.00 (>= 1.5)"),
+        (common.Number(1.0, low=1.5), "**1.00 (>= 1.5)**"),
+        (common.Number(30.0, high=25), "**30.0 (<= 25)**"),
+        (common.Number(1.0, low=0.95, high=1.05), "1.00 (0.95 to 1.05)"),
+        (common.Number(np.nan, low=1), "**nan (>= 1)**"),
+    ],
+)
+def test_missed_target_is_bold(number, text):
+    assert str(number) == text
+    assert number.is_met == (not text.startswith("*"))
+
+
+def test_markdown_table():
+    assert common.markdown(["", "a"], [["b", common.Number(1.0, low=2)]]) == (
+        "|  | a |\n| --- | --: |\n| b | **1.00 (>= 2)** |"
+    )
+
+
+def test_all_contenders_learn_alike():
+    shape = contenders.Shape((5, 30, 3), batch_size=20, steps_per_epoch=5, epochs=60)
+    _, y = shape.make_data()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        losses = {
+            name: log_loss(y, fit().predict_proba(fit.args[1]))
+            for name, fit in contenders.fits(shape, contenders.CONTENDERS).items()
+        }
+    assert max(losses.values()) < 0.8  # a guess has 1.1
+    assert max(losses.values()) - min(losses.values()) < 0.1
+
+
+# ---- the sections ----------------------------------------------------------------
+
+
+def test_fit(run, monkeypatch):
+    monkeypatch.setattr(bench_fit, "SHAPES", [TINY])
+    dropout = functools.partial(bench_fit.dropout, shape=TINY)
+    text = run(steps=bench_fit.steps, dropout=dropout)
+    for name in (TINY.name, "sklearn f64", "f32 vs torch loop", "sk_deep f32"):
+        assert name in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone can reset the peak")
+def test_growth_of_memory():
+    grown = bench_fit.growth(lambda: np.ones(10**7))
+    assert grown == pytest.approx(8e7, rel=0.1)
+
+
+def test_bound_of_memory():
+    shape = contenders.Shape((100, 10), 100, steps_per_epoch=1000, epochs=1)
+    parameters = 3 * 4 * 1010 / 1e6
+    for name, rest in [("sk_deep f32", 50), ("sk_deep f64 to f32", 90)]:
+        bound = bench_fit.memory_bound(name, shape)
+        assert bound == pytest.approx(rest + parameters)
+
+
+def test_predict(run, monkeypatch):
+    monkeypatch.setattr(bench_predict, "SHAPES", [TINY])
+    monkeypatch.setattr(bench_predict, "N_CALLS", {1: 2, 20: 1})
+    monkeypatch.setattr(bench_predict, "N_FURTHER", 1)
+    text = run(predictions=bench_predict.predictions, start=bench_predict.start)
+    assert "4-3-2, 20" in text
+    assert "(<= 5)" in text
+    assert bench_predict.import_seconds("json") > 0
+
+
+def test_scaling(run):
+    sweep = bench_scaling.Sweep(
+        "rows",
+        (20, 40),
+        lambda n: contenders.Shape((4, 3, 2), 10, n // 10, epochs=1),
+        "4-3-2 @ 10",
+        linear_from=20,
+    )
+    text = run(rows=functools.partial(bench_scaling.grow, sweep))
+    assert "exponent from 20" in text
