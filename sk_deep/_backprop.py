@@ -7,14 +7,15 @@ others by autograd. The two agree to rounding.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sk_deep._compat import foreach_copy, run_backward
-from sk_deep.activations import get_activation
+from sk_deep.activations import Activation, get_activation
 from sk_deep.losses import Criterion
-from sk_deep.network import MLP, Linear, is_narrow
+from sk_deep.network import MLP, Hidden, Linear, is_narrow
 
 Shares = Tensor | float
 
@@ -68,50 +69,55 @@ class Autograd:
         return raw.detach(), losses.detach()
 
 
-class _Layer:
-    """A linear map with what follows it; nothing follows that of the output.
+class _Map:
+    """A linear map, and its part of the chain rule.
 
     Parameters
     ----------
     linear : Linear
         The map.
-    activation, derivative : callable, default=None
-        The function of its values, and what takes the gradient back through it.
-    mask : callable, default=None
-        Draws a dropout mask for the activations.
     """
 
-    def __init__(
-        self,
-        linear: Linear,
-        activation: Callable[[Tensor], Tensor] | None = None,
-        derivative: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
-        mask: Callable[[Tensor], Tensor] | None = None,
-    ) -> None:
+    def __init__(self, linear: Linear) -> None:
         weight = linear.weight.detach()
-        self.weight_mT = weight.mT
-        self.weight_grad, self.bias_grad = linear.weight.grad, linear.bias.grad
-        self.is_narrow = is_narrow(weight)
+        self.weight_mT, self.is_narrow = weight.mT, is_narrow(weight)
+        self.weight_grad: Any = linear.weight.grad
+        self.bias_grad = linear.bias.grad
         self.affine = Linear.bind(weight, linear.bias.detach())
         self.product: Callable = torch.mm if weight.ndim == 2 else torch.bmm
-        self.activation, self.derivative, self.mask = activation, derivative, mask
+
+    def put_gradient(self, x: Tensor, dz: Tensor) -> None:
+        """Compute dW = x^T dz and db = sum(dz)."""
+        if self.is_narrow:
+            self.weight_grad.copy_(self.product(dz.mT, x).mT)
+        else:
+            self.product(x.mT, dz, out=self.weight_grad)
+        torch.sum(dz, -2, out=self.bias_grad)
+
+
+class _Units(_Map):
+    """Hidden units: a linear map, a function, perhaps dropout.
+
+    Parameters
+    ----------
+    layer : Hidden
+        The layer.
+    activation : Activation
+        The row of its function.
+    """
+
+    def __init__(self, layer: Hidden, activation: Activation) -> None:
+        super().__init__(layer.linear)
+        self.function: Any = activation.function
+        self.derivative: Any = activation.derivative
+        self.mask = None if layer.dropout is None else layer.dropout.mask
 
     def reserve(self, n_rows: int) -> tuple[Tensor, Tensor]:
         """Reserve memory for z, laid out as `affine` gives it, and for dz."""
         *members, n_out, _ = self.weight_mT.shape
         new = self.weight_mT.new_empty
-        dz = new(*members, n_rows, n_out)
-        return (
-            new(*members, n_out, n_rows).mT if self.is_narrow else new(dz.shape)
-        ), dz
-
-    def put_gradient(self, x: Tensor, gradient: Tensor) -> None:
-        """Compute dW = x^T dz and db = sum(dz) of the inputs x and of dz."""
-        if self.is_narrow:
-            self.weight_grad.copy_(self.product(gradient.mT, x).mT)
-        else:
-            self.product(x.mT, gradient, out=self.weight_grad)
-        torch.sum(gradient, -2, out=self.bias_grad)
+        z, dz = new(*members, n_out, n_rows), new(*members, n_rows, n_out)
+        return z.mT if self.is_narrow else torch.empty_like(dz), dz
 
 
 class ByHand(Autograd):
@@ -124,17 +130,12 @@ class ByHand(Autograd):
 
     def __init__(self, module: MLP, criterion: Criterion) -> None:
         super().__init__(module, criterion)
-        rows = [get_activation(name) for name in module.architecture["activation"]]
+        names = module.architecture["activation"]
         self.hidden = [
-            _Layer(
-                layer.linear,
-                row.function,
-                row.derivative,
-                layer.dropout.mask if layer.dropout else None,
-            )
-            for layer, row in zip(module.hidden_layers(), rows, strict=True)
+            _Units(layer, get_activation(name))
+            for layer, name in zip(module.hidden_layers(), names, strict=True)
         ]
-        self.output = _Layer(module.output)
+        self.output = _Map(module.output)
         self.n_rows = 0
         self.memory: list[tuple[Tensor, Tensor]] = []
 
@@ -144,14 +145,14 @@ class ByHand(Autograd):
         x = self.module.inputs(X)
         trace = []
         for layer, (z, dz) in zip(self.hidden, self._memory_for(x), strict=True):
-            h = layer.activation(layer.affine(x, out=z))
+            h = layer.function(layer.affine(x, out=z))
             mask = None if layer.mask is None else layer.mask(h)
             trace.append((layer, x, z, h, mask, dz))
             x = h if mask is None else h * mask
         raw = self.output.affine(x)
         gradient = self.criterion.gradient(raw, y)
         gradient.mul_(shares.unsqueeze(-1) if isinstance(shares, Tensor) else shares)
-        above = self.output
+        above: _Map = self.output
         above.put_gradient(x, gradient)
         for layer, x, z, h, mask, dz in reversed(trace):
             gradient = above.product(gradient, above.weight_mT, out=dz)  # dx = dz W^T

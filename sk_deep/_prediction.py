@@ -14,6 +14,7 @@ from torch import Tensor
 from sk_deep._batches import as_tensor
 from sk_deep._net import ROW_GROUP, Net
 from sk_deep._state import net_from_state, net_state
+from sk_deep._threads import threads_for
 from sk_deep.network import MLP
 
 _CPU = torch.device("cpu")
@@ -35,8 +36,8 @@ def predict_outputs(net: Net, X) -> NDArray:
         Of the dtype of X.
     """
     found = np.empty((X.shape[0], net.module_.architecture["n_outputs"]), X.dtype)
-    for rows, raw in _by_chunks(net, X, _function(net.module_)):
-        outputs = net.criterion_.inverse_link(raw).numpy()
+    link = net.criterion_.inverse_link
+    for rows, outputs in _by_chunks(net, X, _function(net.module_), link):
         outputs = outputs.mean(axis=0) if net.module_.members else outputs
         found[rows] = outputs[: X.shape[0] - rows.start]
     return found
@@ -63,8 +64,7 @@ def member_outputs(net: Net, X) -> NDArray:
 def _member_outputs(net: Net, X, compute: Callable[[Tensor], Tensor]) -> NDArray:
     a = net.module_.architecture
     found = np.empty((a["n_members"], X.shape[0], a["n_outputs"]), X.dtype)
-    for rows, raw in _by_chunks(net, X, compute):
-        outputs = net.criterion_.inverse_link(raw).numpy()
+    for rows, outputs in _by_chunks(net, X, compute, net.criterion_.inverse_link):
         found[:, rows] = outputs[..., : X.shape[0] - rows.start, :]
     return found
 
@@ -142,8 +142,8 @@ def hidden_values(net: Net, X, n_layers: int) -> NDArray:
     found = np.empty((X.shape[0], n_units), X.dtype)
     compute = functools.partial(net.module_.hidden_values, n_layers=n_layers)
     for rows, values in _by_chunks(net, X, torch.inference_mode()(compute)):
-        side_by_side = values.movedim(-2, 0).flatten(start_dim=1)
-        found[rows] = side_by_side[: X.shape[0] - rows.start]
+        side_by_side = np.moveaxis(values, -2, 0)[: X.shape[0] - rows.start]
+        found[rows] = side_by_side.reshape(len(side_by_side), n_units)
     return found
 
 
@@ -161,8 +161,11 @@ def _function(module: MLP) -> Callable[[Tensor], Tensor]:
 
 
 def _by_chunks(
-    net: Net, X, compute: Callable[[Tensor], Tensor]
-) -> Iterator[tuple[slice, Tensor]]:
+    net: Net,
+    X,
+    compute: Callable[[Tensor], Tensor],
+    link: Callable[[Tensor], Tensor] | None = None,
+) -> Iterator[tuple[slice, NDArray]]:
     """Compute values (..., rows, columns) chunk by chunk, of X's dtype.
 
     BLAS adds in another order for a few rows: with whole groups of them the prediction
@@ -170,10 +173,14 @@ def _by_chunks(
     """
     # NOTE[DIFF] dtype of predictions: scikit-learn's is float64 if X or a weight is
     dtype = torch.float32 if X.dtype == np.float32 else torch.float64
-    size = net.chunk_size
+    module, size = net.module_, net.chunk_size
+    work = module.flat.numel() * min(size, X.shape[0])
     for start in range(0, X.shape[0], size):
-        inputs = _whole_groups(X[start : start + size], net.module_)
-        yield slice(start, start + size), compute(inputs).to(_CPU, dtype)
+        inputs = _whole_groups(X[start : start + size], module)
+        with threads_for(work):
+            values = compute(inputs).to(_CPU, dtype)
+            values = (values if link is None else link(values)).numpy()
+        yield slice(start, start + size), values
 
 
 def _whole_groups(X, module: MLP) -> Tensor:

@@ -313,9 +313,8 @@ class MLP(nn.Module):
 
         It gives what the network gives, at less cost per call: no module is called.
         """
-        functions = [
-            get_activation(a).function for a in self.architecture["activation"]
-        ]
+        names = self.architecture["activation"]
+        functions: list[Any] = [get_activation(name).function for name in names]
         *hidden, output = (
             Linear.bind(layer.weight.detach(), layer.bias.detach())
             for layer in self.linear_layers()

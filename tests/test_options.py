@@ -92,9 +92,10 @@ ROWS = [
     {"solver": torch.optim.Adamax, **CUSTOMARY},
     {
         "solver": torch.optim.LBFGS,
+        "solver_params": {"line_search_fn": "strong_wolfe"},
         "batch_size": 100,
-        "learning_rate_init": 0.3,
-        "max_iter": 4,
+        "learning_rate_init": 1.0,
+        "max_iter": 2,
     },
     {"n_members": 3},
     {"n_members": 3, "learning_rate": "adaptive", "normalization": "batch"},

@@ -312,3 +312,33 @@ def test_other_features(data):
     for call in (model.transform_hidden, lambda X: model.predict_samples(X, 2)):
         with pytest.raises(ValueError, match="3 features"):
             call(data[0][:, :3])
+
+
+# ---- what is checked ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_finite_inputs_whose_sum_is_not_are_legal(dtype, data):
+    model = _fit(data, activation="tanh")
+    largest = np.full((2, 4), np.finfo(dtype).max, dtype)
+    assert np.isfinite(model.predict(largest)).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_inputs_that_are_not_finite_are_refused(dtype, value, data):
+    X = np.zeros((3, 4), dtype)
+    X[1, 2] = value
+    with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
+        _fit(data).predict(X)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [np.asfortranarray, np.ndarray.tolist, lambda X: X.astype(">f8"), np.matrix.view],
+    ids=["fortran", "list", "big-endian", "subclass"],
+)
+def test_inputs_of_every_kind_give_the_same(convert, data):
+    model = _fit(data)
+    expected = model.predict(data[0])
+    np.testing.assert_array_equal(model.predict(convert(data[0])), expected)

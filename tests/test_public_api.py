@@ -142,7 +142,8 @@ def _methods(cls):
         fields = {field.name for field in dataclasses.fields(cls)}
     kinds = (types.FunctionType, property, classmethod, staticmethod)
     for name, value in vars(cls).items():
-        if name.startswith("_") or name in fields:
+        is_torchs = getattr(value, "__module__", "").startswith("torch")
+        if name.startswith("_") or name in fields or is_torchs:
             continue
         if isinstance(value, kinds) or hasattr(value, "__wrapped__"):
             yield name

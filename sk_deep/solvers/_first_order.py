@@ -147,7 +147,20 @@ class AdamW(Adam):
     """Adam with `eps` added after the bias correction, as `torch.optim.AdamW` has it.
 
     The decay of the weights, a step of its own before Adam's (alg. 2, line 12), is the
-    training loop's. The parameters are those of `Adam`.
+    training loop's.
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        Parameters.
+    lr : float, default=1e-3
+        Learning rate.
+    betas : tuple of two floats, default=(0.9, 0.999)
+        Decay rates of the moments.
+    eps : float, default=1e-8
+        Added to the denominator.
+    amsgrad : bool, default=False
+        Whether to take the maximum of the second moments.
 
     References
     ----------
