@@ -1,5 +1,6 @@
 """Whole batches by index operations, never sample by sample."""
 
+import mmap
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -55,7 +56,7 @@ class Data(Dataset):
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n, n_features)
-        Inputs. Sparse ones are made dense batch by batch.
+        Inputs. Sparse ones are made dense batch by batch, and memory maps are read so.
     y : ndarray of shape (n,) or (n, n_outputs), or None
         Encoded targets; integers stay integers.
     weight : ndarray of shape (n,) or None
@@ -72,7 +73,7 @@ class Data(Dataset):
         self, X, y=None, weight=None, *, rows=None, dtype: torch.dtype, device: str
     ) -> None:
         self.dtype, self.device, self.rows = dtype, device, rows
-        self.X = X if scipy.sparse.issparse(X) else as_tensor(X, dtype, device)
+        self.X = X if _is_read_by_batch(X) else as_tensor(X, dtype, device)
         self.y = None if y is None else self._target(y)
         self.weight = None if weight is None else as_tensor(weight, dtype, device)
 
@@ -83,44 +84,71 @@ class Data(Dataset):
     def __len__(self) -> int:
         return self.X.shape[0] if self.rows is None else self.rows.shape[-1]
 
-    def take(self, rows: NDArray | slice) -> Batch:
-        """Take rows (n,), or (n_members, n) for a stack, of the arrays.
+    def take(self, rows: slice) -> Batch:
+        """Take a slice of the rows.
 
         Parameters
         ----------
-        rows : ndarray or slice
+        rows : slice
             Positions in the arrays.
 
         Returns
         -------
         X, y, weight : Tensor
-            Shaped as `rows` in front; None where there is none.
+            The rows; None where there is none.
         """
-        if isinstance(rows, slice):
-            parts = (self.X, self.y, self.weight)
-            X, y, weight = (None if part is None else part[rows] for part in parts)
-            return self._dense(X), y, weight
-        index = torch.from_numpy(rows).to(self.device)
-        X = self._take_inputs(rows, index)
+        parts = (self.X, self.y, self.weight)
+        X, y, weight = (None if part is None else part[rows] for part in parts)
+        return self._read(X), y, weight
+
+    def on_device(self, positions: NDArray) -> Tensor:
+        """Take positions to the device, in one transfer."""
+        return torch.from_numpy(positions).to(self.device)
+
+    def select(self, positions: NDArray, index: Tensor) -> Batch:
+        """Select rows by their positions.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n,), or (n_members, n) for a stack
+            Positions in the arrays.
+        index : Tensor of the same shape
+            The same, on the device.
+
+        Returns
+        -------
+        X, y, weight : Tensor
+            Shaped as `positions` in front; None where there is none.
+        """
+        if isinstance(self.X, Tensor):
+            X = _select(self.X, index)
+        else:
+            X = self._read(self.X[positions.ravel()]).view(*positions.shape, -1)
         y, weight = (
-            None if part is None else _take_rows(part, index)
+            None if part is None else _select(part, index)
             for part in (self.y, self.weight)
         )
         return X, y, weight
 
-    def _take_inputs(self, rows: NDArray, index: Tensor) -> Tensor:
-        if isinstance(self.X, Tensor):
-            return _take_rows(self.X, index)
-        return self._dense(self.X[rows.ravel()]).view(*rows.shape, -1)
-
-    def _dense(self, X) -> Tensor:
+    def _read(self, X) -> Tensor:
         if isinstance(X, Tensor):
             return X
         # NOTE[DIFF] sparse inputs: scikit-learn multiplies sparse matrices
-        return as_tensor(X.toarray(), self.dtype, self.device)
+        dense = X.toarray() if scipy.sparse.issparse(X) else X
+        return as_tensor(dense, self.dtype, self.device)
 
 
-def _take_rows(tensor: Tensor, index: Tensor) -> Tensor:
+def _is_read_by_batch(X) -> bool:
+    """Whether X is better left where it is: compressed, or on the disk."""
+    if scipy.sparse.issparse(X):
+        return True
+    owner = X
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return isinstance(owner, mmap.mmap)
+
+
+def _select(tensor: Tensor, index: Tensor) -> Tensor:
     taken = tensor.index_select(0, index.flatten())
     return taken.view(*index.shape, *tensor.shape[1:])
 
@@ -163,12 +191,13 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         self._shuffle()
+        index = None if self._order is None else self.data.on_device(self._order)
         start = 0
         for i in range(0, len(self.sizes), self._n_in_block):
             sizes = self.sizes[i : i + self._n_in_block]
-            stop = start + sum(sizes)
-            yield from self._split(self._block(start, stop), sizes)
-            start = stop
+            rows = slice(start, start + sum(sizes))
+            yield from self._split(self._block(rows, index), sizes)
+            start = rows.stop
 
     def _first_order(self) -> NDArray | None:
         rows = self.data.rows
@@ -180,21 +209,16 @@ class Batches:
 
     def _shuffle(self) -> None:
         # as scikit-learn, each epoch shuffles the order of the last one
-        if self.random_states and self._order is not None:
-            orders = np.atleast_2d(self._order)
-            self._order = np.stack(
-                [
-                    order[random_state.permutation(len(order))]
-                    for order, random_state in zip(
-                        orders, self.random_states, strict=True
-                    )
-                ]
-            ).reshape(self._order.shape)
+        if self._order is None or not self.random_states:
+            return
+        members = zip(np.atleast_2d(self._order), self.random_states, strict=True)
+        orders = [order[state.permutation(len(order))] for order, state in members]
+        self._order = orders[0] if self._order.ndim == 1 else np.stack(orders)
 
-    def _block(self, start: int, stop: int) -> Batch:
-        if self._order is None:
-            return self.data.take(slice(start, stop))
-        return self.data.take(self._order[..., start:stop])
+    def _block(self, rows: slice, index: Tensor | None) -> Batch:
+        if self._order is None or index is None:
+            return self.data.take(rows)
+        return self.data.select(self._order[..., rows], index[..., rows])
 
     def _split(self, block: Batch, sizes: list[int]) -> Iterator[Batch]:
         X, y, weight = block

@@ -213,7 +213,8 @@ class Net(NeuralNet):
         self.n_finished_ = 0
         if self.optimizer is not None:
             self.update_ = getattr(self.optimizer_, "update", self.optimizer_.step)
-        self.kept_ = [module.flat.clone(), module.flat_buffers.clone()]
+        tensors = (module.flat, module.flat_buffers)
+        self.kept_ = [(now.clone(), now) for now in tensors if now.numel()]
         self.hooked_ = {
             name
             for name in _BATCH_HOOKS
@@ -263,7 +264,7 @@ class Net(NeuralNet):
             self._set_training(training)
         if training:
             self._set_rates(0.0, 1 / len(iterator))
-            self.history.record("lr", float(self.rates_.mean()))
+            self._history_row()["lr"] = float(self.rates_.mean())
         varies = training and self.schedule.per_batch
         take = functools.partial(self._hooked, step_fn) if self.hooked_ else step_fn
         mean_loss = MeanLoss(self.criterion_)
@@ -441,14 +442,19 @@ class Net(NeuralNet):
             The values.
         """
         self.epoch_values_[name] = values = np.atleast_1d(values)
-        self.history.record(name, float(values[self.trained_].mean()))
+        mean = values[0] if len(values) == 1 else values[self.trained_].mean()
+        self._history_row()[name] = float(mean)
+
+    def _history_row(self) -> dict[str, Any]:
+        """Take the row of the present epoch; skorch's look-up copies the history."""
+        return list.__getitem__(self.history, -1)
 
     # ---- what is kept --------------------------------------------------------------
 
     def keep(self, member: int) -> None:
         """Keep the present weights of a member as its result."""
         index = (member,) if self.module_.members else ()
-        for kept, now in zip(self.kept_, self._tensors(), strict=True):
+        for kept, now in self.kept_:
             kept[index].copy_(now[index])
 
     def finish(self, member: int) -> None:
@@ -456,13 +462,10 @@ class Net(NeuralNet):
         self.running_[member] = False
 
     def _load_kept(self) -> None:
-        for kept, now in zip(self.kept_, self._tensors(), strict=True):
+        for kept, now in self.kept_:
             now.copy_(kept)
         self.kept_, self.outputs_ = [], []
         self.module_.eval()
-
-    def _tensors(self) -> list[Tensor]:
-        return [self.module_.flat, self.module_.flat_buffers]
 
     def evaluation_step(self, batch, training=False):
         """Compute the raw outputs of a batch, for skorch's own prediction."""
