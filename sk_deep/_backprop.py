@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sk_deep._compat import foreach_copy, run_backward
+from sk_deep._graphs import Graphed, Way
 from sk_deep.activations import Activation, get_activation
 from sk_deep.losses import Criterion
 from sk_deep.network import MLP, Hidden, Linear, is_narrow
@@ -179,7 +180,10 @@ def is_plain(module: MLP, criterion: Criterion) -> bool:
     return module.is_plain and criterion.has_gradient
 
 
-def differentiator(module: MLP, criterion: Criterion) -> Autograd:
+def differentiator(module: MLP, criterion: Criterion) -> Way:
     """Choose the way to the gradient of a network's loss."""
-    way = ByHand if is_plain(module, criterion) else Autograd
-    return way(module, criterion)
+    way = (ByHand if is_plain(module, criterion) else Autograd)(module, criterion)
+    # a graph does not repeat what a user's code does on the host
+    names = [criterion.loss, *module.architecture["activation"]]
+    is_ours = all(isinstance(name, str) for name in names)
+    return Graphed(way) if module.flat.is_cuda and is_ours else way

@@ -12,8 +12,9 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
-from sk_deep._backprop import Autograd, differentiator
+from sk_deep._backprop import differentiator
 from sk_deep._batches import Batch, Batches, Data
+from sk_deep._graphs import Way
 from sk_deep._penalty import decay, penalise
 from sk_deep._steps import MeanLoss, Step, total_loss
 from sk_deep._threads import threads_for
@@ -368,7 +369,7 @@ class Net(NeuralNet):
     def _soft_targets(self, y: Tensor, like: Tensor) -> Tensor:
         return soft_targets(y, self.module_.architecture["n_outputs"], like)
 
-    def gradient(self, differentiate: Autograd, batch: Batch) -> Step:
+    def gradient(self, differentiate: Way, batch: Batch) -> Step:
         """Put the gradient of a batch's loss into the flat buffer.
 
         The loss is (sum(w l) + alpha (r |W|_1 + (1 - r) / 2 |W|^2)) / sum(w), with
@@ -376,7 +377,7 @@ class Net(NeuralNet):
 
         Parameters
         ----------
-        differentiate : Autograd
+        differentiate : Way
             The way to the gradient of a network.
         batch : tuple
             Inputs, targets and weights.

@@ -51,11 +51,14 @@ def decay(module: MLP, strength: NDArray, l1_ratio: float) -> None:
         The L1 part of the penalty, in [0, 1].
     """
     weights = module.weights
-    rate = torch.as_tensor(strength, dtype=weights.dtype).to(weights.device)
-    rate = rate.view(-1, *[1] * (weights.ndim - 1))
+    rate = float(strength[0]) if len(strength) == 1 else _column(strength, weights)
     if l1_ratio > 0:
         weights.sub_(rate * l1_ratio * weights.sign())
     weights.mul_(1 - rate * (1 - l1_ratio))
+
+
+def _column(values: NDArray, like: Tensor) -> Tensor:
+    return torch.as_tensor(values, dtype=like.dtype).to(like.device).unsqueeze(-1)
 
 
 def _add(gradient: Tensor, slope: Tensor, strength: float | Tensor) -> None:

@@ -69,7 +69,11 @@ def soft_targets(y: Tensor, n_classes: int, like: Tensor) -> Tensor:
     y : Tensor of shape (..., batch, n_classes)
         The probabilities.
     """
-    return y if y.is_floating_point() else F.one_hot(y, n_classes).to(like.dtype)
+    if y.is_floating_point():
+        return y
+    # unlike functional.one_hot, it does not read y on the host
+    zeros = like.new_zeros(*y.shape, n_classes)
+    return zeros.scatter_(-1, y.unsqueeze(-1), 1.0)
 
 
 def smooth(y: Tensor, amount: float, n_classes: int) -> Tensor:
@@ -140,7 +144,7 @@ def _logistic_squared_error(raw: Tensor, y: Tensor) -> Tensor:
 def _crammer_singer_hinge(raw: Tensor, y: Tensor) -> Tensor:
     """``max(0, 1 + max_{k != y} raw_k - raw_y)``, eq. 2 of Crammer and Singer."""
     (first, second), (best, _) = (part.unbind(-1) for part in raw.topk(2, dim=-1))
-    is_best = F.one_hot(best, raw.shape[-1]).bool()
+    is_best = soft_targets(best, raw.shape[-1], raw).bool()
     rival = torch.where(is_best, second.unsqueeze(-1), first.unsqueeze(-1))
     return _expected((1 + rival - raw).relu(), y)
 

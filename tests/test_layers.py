@@ -14,6 +14,7 @@ LAYERS = [
     {"_batches", "_params", "activations", "initializers", "losses", "schedules"},
     {"augmentation", "dropouts", "normalizations", "solvers"},
     {"network"},
+    {"_graphs"},
     {"_backprop", "_penalty", "_steps", "callbacks"},
     {"_net"},
     {"_options", "_parameters", "_state"},

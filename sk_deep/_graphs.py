@@ -1,0 +1,139 @@
+"""The gradient of a batch as one CUDA graph.
+
+On a GPU a step of a small network waits for the launches of its kernels, one by one. A
+graph launches them together. It repeats what was recorded, so that it serves batches of
+one shape, in their own memory; the last and smaller batch of an epoch goes without.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from sk_deep.network import MLP
+
+_N_BEFORE = 3  # batches before a graph is recorded, which settle memory and libraries
+
+
+class Way(Protocol):
+    """A way to the gradient, see `sk_deep._backprop.Autograd`."""
+
+    module: MLP
+
+    def __call__(
+        self, X: Tensor, y: Tensor, shares: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """Put the gradient into the network's `flat_grad`."""
+
+
+class CudaGraph:
+    """The kernels of a function, recorded and not run.
+
+    Parameters
+    ----------
+    function : callable
+        What to record; it takes nothing and gives tensors.
+    generator : torch.Generator
+        Its source of random numbers, which goes on with every replay.
+
+    Attributes
+    ----------
+    result : tuple
+        What the function gave; each replay writes to its tensors.
+    """
+
+    def __init__(
+        self, function: Callable[[], tuple], generator: torch.Generator
+    ) -> None:
+        self._graph = torch.cuda.CUDAGraph()
+        self._graph.register_generator_state(generator)
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            self.result = function()
+
+    def replay(self) -> None:
+        """Run the kernels."""
+        self._graph.replay()
+
+
+class Graphed:
+    """A way to the gradient that replays a graph where it can.
+
+    A graph is recorded after a few batches, and again when a probability of dropping
+    has changed. It is checked against the way without, on the batch at hand: if it
+    cannot be recorded, or differs, all goes on without.
+
+    Parameters
+    ----------
+    way : callable
+        The way without a graph, `Autograd` or `ByHand`.
+    record : callable, default=CudaGraph
+        Records a graph.
+    """
+
+    def __init__(self, way: Way, record: Callable[..., CudaGraph] = CudaGraph) -> None:
+        self.way, self.record = way, record
+        self.module = way.module
+        self.dropouts = self.module.dropout_layers()
+        self.shapes: Any = None
+        self.n_seen = 0
+        self.drops: list[float] | None = None
+        self.inputs: list[Any] = []
+        self.graph: CudaGraph | None = None
+        self.is_off = False
+
+    def __call__(
+        self, X: Tensor, y: Tensor, shares: Tensor | float
+    ) -> tuple[Tensor, Tensor | None]:
+        """Put the gradient into the network's `flat_grad`, see `Autograd`."""
+        shapes = X.shape, y.shape, y.dtype, getattr(shares, "shape", shares)
+        self.shapes = self.shapes or shapes
+        if self.is_off or shapes != self.shapes:
+            return self.way(X, y, shares)
+        if self.n_seen < _N_BEFORE:
+            self.n_seen += 1
+            return self.way(X, y, shares)
+        drops = [layer.p for layer in self.dropouts]
+        if self.graph is None or drops != self.drops:
+            self.drops = drops
+            return self._record(X, y, shares)
+        for static, given in zip(self.inputs, (X, y, shares), strict=True):
+            if isinstance(static, Tensor):
+                static.copy_(given)
+        self.graph.replay()
+        raw, losses = self.graph.result
+        return raw.clone(), None if losses is None else losses.clone()
+
+    def _record(
+        self, X: Tensor, y: Tensor, shares: Tensor | float
+    ) -> tuple[Tensor, Tensor | None]:
+        """Go without a graph, and see whether a new one gives the same."""
+        gradient, before = self.module.flat_grad, self._state()
+        found = self.way(X, y, shares)
+        expected, after = gradient.clone(), self._state()
+        self.inputs = [
+            part.clone() if isinstance(part, Tensor) else part
+            for part in (X, y, shares)
+        ]
+        try:
+            self.graph = self.record(
+                lambda: self.way(*self.inputs), self.module.generator
+            )
+            self._set_state(*before)
+            self.graph.replay()
+            scale = expected.abs().max().item()
+            self.is_off = not torch.allclose(
+                gradient, expected, rtol=0, atol=1e-3 * scale, equal_nan=True
+            )
+        except RuntimeError:
+            self.is_off = True
+        self._set_state(*after)
+        gradient.copy_(expected)
+        return found
+
+    def _state(self) -> tuple[Tensor, Tensor]:
+        return self.module.generator.get_state(), self.module.flat_buffers.clone()
+
+    def _set_state(self, generator: Tensor, buffers: Tensor) -> None:
+        self.module.generator.set_state(generator)
+        self.module.flat_buffers.copy_(buffers)
