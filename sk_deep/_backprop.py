@@ -117,14 +117,16 @@ class _Units(_Map):
         """Reserve memory for z, laid out as `affine` gives it, and for dz."""
         *members, n_out, _ = self.weight_mT.shape
         new = self.weight_mT.new_empty
-        z, dz = new(*members, n_out, n_rows), new(*members, n_rows, n_out)
-        return z.mT if self.is_narrow else torch.empty_like(dz), dz
+        dz = new(*members, n_rows, n_out)
+        if self.is_narrow:
+            return new(*members, n_out, n_rows).mT, dz
+        return torch.empty_like(dz), dz
 
 
 class ByHand(Autograd):
     """The gradient of a plain network, by the chain rule written out.
 
-    It is for the networks of which `is_plain` holds. The values of the hidden units
+    It is for the networks of which `is_by_hand` holds. The values of the hidden units
     and their gradients keep their memory from step to step: to get new memory from the
     system can take longer than to fill it.
     """
@@ -175,15 +177,21 @@ class ByHand(Autograd):
         return [(z[..., :n_rows, :], dz[..., :n_rows, :]) for z, dz in self.memory]
 
 
-def is_plain(module: MLP, criterion: Criterion) -> bool:
-    """Whether the gradient of a network is known by hand."""
-    return module.is_plain and criterion.has_gradient
+def is_by_hand(module: MLP, criterion: Criterion) -> bool:
+    """Whether the gradient of a network's loss is known by hand."""
+    rows = [get_activation(name) for name in module.architecture["activation"]]
+    has_gradients = all(row.derivative is not None for row in rows)
+    return module.is_plain and has_gradients and criterion.has_gradient
+
+
+def is_ours(module: MLP, criterion: Criterion) -> bool:
+    """Whether no code of a user's takes part in the gradient."""
+    names = [criterion.loss, *module.architecture["activation"]]
+    return all(isinstance(name, str) for name in names)
 
 
 def differentiator(module: MLP, criterion: Criterion) -> Way:
     """Choose the way to the gradient of a network's loss."""
-    way = (ByHand if is_plain(module, criterion) else Autograd)(module, criterion)
-    # a graph does not repeat what a user's code does on the host
-    names = [criterion.loss, *module.architecture["activation"]]
-    is_ours = all(isinstance(name, str) for name in names)
-    return Graphed(way) if module.flat.is_cuda and is_ours else way
+    way = (ByHand if is_by_hand(module, criterion) else Autograd)(module, criterion)
+    # a graph would not repeat what a user's code does on the host
+    return Graphed(way) if module.flat.is_cuda and is_ours(module, criterion) else way

@@ -525,7 +525,7 @@ def _private(random_state):
 
 
 def _is_legal(X, n_features):
-    """Whether `validate_data` would give X back; its checks take as long as a row."""
+    """Whether `validate_data` would give X back, in longer than a row's prediction."""
     if type(X) is not np.ndarray or X.dtype not in (np.float64, np.float32):
         return False
     if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] != n_features:

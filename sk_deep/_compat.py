@@ -16,9 +16,16 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from torch import _foreach_copy_ as foreach_copy
 from torch import _fused_adam_ as fused_adam
 from torch.autograd import Variable
+from torch.nn import Module
 
 # torch.autograd.grad without its checks, which cost as much as a small backward pass
 run_backward = Variable._execution_engine.run_backward
+
+
+def is_hooked(module: Module) -> bool:
+    """Whether someone watches the calls of a module."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
 
 __all__ = [
     "Interval",
@@ -30,6 +37,7 @@ __all__ = [
     "fit_context",
     "foreach_copy",
     "fused_adam",
+    "is_hooked",
     "lbfgs_print_option",
     "run_backward",
     "validate_parameter_constraints",

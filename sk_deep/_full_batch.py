@@ -51,7 +51,7 @@ def train_full_batch(
                 found.append(_minimize(net, member, batch, **options))
             finally:  # an interrupted search leaves its last iteration
                 net.module_.set_member(i, member)
-                net.module_.eval()
+                net.end()
             net.notify("on_train_end", X=data, y=None)
     losses, n_iters = zip(*found, strict=True)
     return float(np.mean(losses)), max(n_iters)

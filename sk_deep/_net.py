@@ -25,7 +25,8 @@ from sk_deep.schedules import SCHEDULES, Progress, Schedule
 from sk_deep.solvers import SOLVERS, Solver, make_optimizer
 
 _CHUNK_ELEMENTS = 2**19  # of the widest layer in prediction: they stay in the cache
-ROW_GROUP = 8  # rows in whole groups are added up alike, whatever their number
+ROW_GROUP = 8  # rows in whole groups are added up nearly alike, whatever their number
+_MIN_GROUPS = 8  # of a chunk: fewer rows at a time are slow in wide networks
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -166,13 +167,13 @@ class Net(NeuralNet):
         flat = self.module_.flat
         return Data(X, y, weight, rows=rows, dtype=flat.dtype, device=flat.device)
 
-    @functools.cached_property
+    @property
     def chunk_size(self) -> int:
         """Rows that go through the network at a time in prediction, in whole groups."""
         a = self.module_.architecture
         widest = max(a["n_features"], a["n_outputs"], *a["hidden_units"], 1)
         n_groups = _CHUNK_ELEMENTS // (widest * a["n_members"] * ROW_GROUP)
-        return ROW_GROUP * max(1, n_groups)
+        return ROW_GROUP * max(_MIN_GROUPS, n_groups)
 
     def partial_fit(self, X, y=None, classes=None, *, epochs=None, **fit_params):
         """Train on data `X`, with validation data `y` or None.
@@ -267,12 +268,12 @@ class Net(NeuralNet):
             self._set_rates(0.0, 1 / len(iterator))
             self._history_row()["lr"] = float(self.rates_.mean())
         varies = training and self.schedule.per_batch
-        take = functools.partial(self._hooked, step_fn) if self.hooked_ else step_fn
+        step = functools.partial(self._hooked, step_fn) if self.hooked_ else step_fn
         mean_loss = MeanLoss(self.criterion_)
         for i, batch in enumerate(iterator):
             if varies:
                 self._set_rates(i / len(iterator), (i + 1) / len(iterator))
-            mean_loss.add(take(batch))
+            mean_loss.add(step(batch))
         self.record(f"{prefix}_loss", mean_loss.value())
 
     def _hooked(self, step_fn: Callable[[Batch], Step], batch: Batch) -> Step:
@@ -280,9 +281,9 @@ class Net(NeuralNet):
         known = {"batch": batch[:2], "training": self.module_.training}
         self._notify_batch("on_batch_begin", **known)
         step = step_fn(batch)
-        self._notify_batch(
-            "on_batch_end", **known, loss=self.loss(step), y_pred=step.raw
-        )
+        if "on_batch_end" in self.hooked_:
+            done = {"loss": self.loss(step), "y_pred": step.raw.clone()}
+            self._notify_batch("on_batch_end", **known, **done)
         return step
 
     def _notify_batch(self, hook: str, **kwargs) -> None:
@@ -402,8 +403,10 @@ class Net(NeuralNet):
                 batch=batch[:2],
                 training=True,
             )
-        counts = None if weight is None else share * n_rows
-        return Step(raw, y, n_rows, counts, losses, norm, strength * n_rows / 2)
+        if weight is None:
+            return Step(raw, y, n_rows, None, losses, norm, self.alpha / 2)
+        factor = strength * (n_rows / 2)
+        return Step(raw, y, n_rows, share * n_rows, losses, norm, factor)
 
     def loss(self, step: Step) -> Tensor:
         """Compute the loss of a step, () or (n_members,)."""
@@ -465,8 +468,13 @@ class Net(NeuralNet):
     def _load_kept(self) -> None:
         for kept, now in self.kept_:
             now.copy_(kept)
-        self.kept_, self.outputs_ = [], []
+        self.end()
+
+    def end(self) -> None:
+        """Make ready to predict, and let go of the memory of training."""
         self.module_.eval()
+        self.differentiate_ = None
+        self.kept_, self.outputs_ = [], []
 
     def evaluation_step(self, batch, training=False):
         """Compute the raw outputs of a batch, for skorch's own prediction."""

@@ -9,9 +9,10 @@ import numpy as np
 import scipy.sparse
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from sk_deep._batches import as_tensor
+from sk_deep._compat import is_hooked
 from sk_deep._net import ROW_GROUP, Net
 from sk_deep._state import net_from_state, net_state
 from sk_deep._threads import threads_for
@@ -38,8 +39,7 @@ def predict_outputs(net: Net, X) -> NDArray:
     found = np.empty((X.shape[0], net.module_.architecture["n_outputs"]), X.dtype)
     link = net.criterion_.inverse_link
     for rows, outputs in _by_chunks(net, X, _function(net.module_), link):
-        outputs = outputs.mean(axis=0) if net.module_.members else outputs
-        found[rows] = outputs[: X.shape[0] - rows.start]
+        found[rows] = outputs.mean(axis=0) if net.module_.members else outputs
     return found
 
 
@@ -65,7 +65,7 @@ def _member_outputs(net: Net, X, compute: Callable[[Tensor], Tensor]) -> NDArray
     a = net.module_.architecture
     found = np.empty((a["n_members"], X.shape[0], a["n_outputs"]), X.dtype)
     for rows, outputs in _by_chunks(net, X, compute, net.criterion_.inverse_link):
-        found[:, rows] = outputs[..., : X.shape[0] - rows.start, :]
+        found[:, rows] = outputs
     return found
 
 
@@ -104,7 +104,7 @@ def sample_outputs(net: Net, X, n_samples: int, seed: int) -> NDArray:
             )
         return member_outputs(net, X)[:n_samples]
     noisy = _with_dropout_on(net, seed)
-    compute = torch.inference_mode()(noisy.module_)
+    compute = _quiet(noisy.module_)
     n_passes = -(-n_samples // n_members)
     passes = [_member_outputs(noisy, X, compute) for _ in range(n_passes)]
     return np.concatenate(passes)[:n_samples]
@@ -141,55 +141,72 @@ def hidden_values(net: Net, X, n_layers: int) -> NDArray:
     n_units = a["n_members"] * a["hidden_units"][n_layers - 1]
     found = np.empty((X.shape[0], n_units), X.dtype)
     compute = functools.partial(net.module_.hidden_values, n_layers=n_layers)
-    for rows, values in _by_chunks(net, X, torch.inference_mode()(compute)):
-        side_by_side = np.moveaxis(values, -2, 0)[: X.shape[0] - rows.start]
-        found[rows] = side_by_side.reshape(len(side_by_side), n_units)
+    for rows, values in _by_chunks(net, X, _quiet(compute)):
+        found[rows] = np.moveaxis(values, -2, 0).reshape(-1, n_units)
     return found
 
 
-_BARE: WeakKeyDictionary[MLP, Callable[[Tensor], Tensor]] = WeakKeyDictionary()
+# A network's parts and its bare function, which shares memory with its weights; kept
+# apart from it, since the copy of a network would copy the function and not the memory.
+_BARE: WeakKeyDictionary[MLP, tuple[list[nn.Module], Callable[[Tensor], Tensor]]] = (
+    WeakKeyDictionary()
+)
 
 
 def _function(module: MLP) -> Callable[[Tensor], Tensor]:
-    """Take a network as a function; a plain one at less cost per call."""
-    function = None if module.training else _BARE.get(module)
-    if function is None:
-        if module.training or not module.is_plain:
-            return torch.inference_mode()(module)
-        function = _BARE[module] = module.bare()
-    return function
+    """Take a network as a function; a plain one at less cost per call.
+
+    One that a user watches by hooks, or that still draws masks, is called as it is.
+    """
+    if module not in _BARE:
+        if not module.is_plain:
+            return _quiet(module)
+        parts = list(module.modules())[1:]
+        _BARE[module] = parts, module.bare()
+    parts, bare = _BARE[module]
+    if module.training or is_hooked(module):
+        return _quiet(module)
+    is_in_use = any(part.training or is_hooked(part) for part in parts)
+    return _quiet(module) if is_in_use else bare
+
+
+def _quiet(compute: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def values(x: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return compute(x)
+
+    return values
 
 
 def _by_chunks(
     net: Net,
     X,
     compute: Callable[[Tensor], Tensor],
-    link: Callable[[Tensor], Tensor] | None = None,
+    link: Callable[[Tensor], Tensor] = lambda values: values,
 ) -> Iterator[tuple[slice, NDArray]]:
     """Compute values (..., rows, columns) chunk by chunk, of X's dtype.
 
     BLAS adds in another order for a few rows: with whole groups of them the prediction
-    of a row does not depend on the rows beside it. Rows to be cut off fill the last.
+    of a row nearly does not depend on the rows beside it.
     """
     # NOTE[DIFF] dtype of predictions: scikit-learn's is float64 if X or a weight is
     dtype = torch.float32 if X.dtype == np.float32 else torch.float64
-    module, size = net.module_, net.chunk_size
-    work = module.flat.numel() * min(size, X.shape[0])
-    for start in range(0, X.shape[0], size):
-        inputs = _whole_groups(X[start : start + size], module)
+    n_rows, size = X.shape[0], net.chunk_size
+    work = net.module_.flat.numel() * min(size, n_rows)
+    for start in range(0, n_rows, size):
+        inputs = _whole_groups(X[start : start + size], net.module_.flat)
         with threads_for(work):
-            values = compute(inputs).to(_CPU, dtype)
-            values = (values if link is None else link(values)).numpy()
-        yield slice(start, start + size), values
+            values = link(compute(inputs).to(_CPU, dtype)).numpy()
+        yield slice(start, start + size), values[..., : n_rows - start, :]
 
 
-def _whole_groups(X, module: MLP) -> Tensor:
-    """Take rows to the dtype and the device of a network, in whole groups."""
+def _whole_groups(X, like: Tensor) -> Tensor:
+    """Take rows to the dtype and the device of a tensor, in whole groups."""
     X = X.toarray() if scipy.sparse.issparse(X) else X
     n_rows, n_features = X.shape
-    if n_rows % ROW_GROUP:
-        shape = (n_rows + -n_rows % ROW_GROUP, n_features)
-        padded = np.zeros(shape, module.architecture["dtype"])
+    n_missing = -n_rows % ROW_GROUP
+    if n_missing:
+        padded = np.zeros((n_rows + n_missing, n_features), X.dtype)
         padded[:n_rows] = X
-        return torch.from_numpy(padded).to(module.flat.device)
-    return as_tensor(X, module.flat.dtype, module.flat.device)
+        X = padded
+    return as_tensor(X, like.dtype, like.device)

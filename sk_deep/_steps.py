@@ -1,7 +1,7 @@
 """What a step leaves behind, and the mean loss of many steps.
 
 A step does not wait for its loss: it keeps what tells it, and the losses of many steps
-are computed at once. That takes a tenth of the time of small steps, and the host reads
+are computed at once. That saves a fifth of the time of a small step, and the host reads
 one number per epoch.
 """
 
@@ -34,7 +34,7 @@ class Step(NamedTuple):
         Losses of the rows, where they are known already.
     norm : Tensor of shape () or (n_members,), default=None
         Norm of the weights that the penalty is a multiple of.
-    strength : float or Tensor, default=0.0
+    penalty_factor : float or Tensor, default=0.0
         That multiple, times `size`.
     """
 
@@ -44,7 +44,7 @@ class Step(NamedTuple):
     weight: Tensor | None = None
     losses: Tensor | None = None
     norm: Tensor | None = None
-    strength: float | Tensor = 0.0
+    penalty_factor: float | Tensor = 0.0
 
 
 @torch.no_grad()
@@ -56,12 +56,12 @@ def total_loss(criterion: Criterion, steps: Sequence[Step]) -> Tensor:
     criterion : Criterion
         The loss.
     steps : sequence of Step
-        Steps of one kind: what is None in one is None in all.
+        Steps of one kind, see `_kind`.
 
     Returns
     -------
     total : Tensor of shape () or (n_members,)
-        The sum.
+        The sum, in float64 where the device has it.
     """
     first = steps[0]
     if first.losses is None:
@@ -70,23 +70,35 @@ def total_loss(criterion: Criterion, steps: Sequence[Step]) -> Tensor:
         losses = criterion(raw, y)
     else:
         losses = torch.cat([step.losses for step in steps], dim=-1)
+    losses = _wide(losses)
     if first.weight is None:
         total = losses.sum(dim=-1)
     else:
         weight = torch.cat([step.weight for step in steps], dim=-1)
-        total = torch.linalg.vecdot(losses, weight)
+        total = torch.linalg.vecdot(losses, _wide(weight))
     if criterion.term.averages_outputs:
         total = total / first.raw.shape[-1]
     return total if first.norm is None else total + _total_penalty(steps)
 
 
 def _total_penalty(steps: Sequence[Step]) -> Tensor:
-    norms = torch.stack([step.norm for step in steps], dim=-1)
-    strength = steps[0].strength
-    if not isinstance(strength, Tensor):
-        return norms.sum(dim=-1) * strength  # without weights, the same in every step
-    strengths = torch.stack([step.strength for step in steps], dim=-1)
-    return torch.linalg.vecdot(norms, strengths)
+    norms = _wide(torch.stack([step.norm for step in steps], dim=-1))
+    factor = steps[0].penalty_factor
+    if not isinstance(factor, Tensor):
+        return norms.sum(dim=-1) * factor
+    factors = torch.stack([step.penalty_factor for step in steps], dim=-1)
+    return torch.linalg.vecdot(norms, _wide(factors))
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Take values to float64, in which sums of finite ones are finite."""
+    return values if values.device.type == "mps" else values.double()
+
+
+def _kind(step: Step) -> tuple:
+    """What steps must share for their losses to be computed at once."""
+    factor = step.penalty_factor
+    return step.y.ndim, isinstance(factor, Tensor) or factor
 
 
 class MeanLoss:
@@ -107,6 +119,8 @@ class MeanLoss:
 
     def add(self, step: Step) -> None:
         """Add a step."""
+        if self.pending and _kind(step) != _kind(self.pending[0]):
+            self._settle()
         self.pending.append(step)
         self.n_pending += step.raw.numel()
         if self.n_pending > _PENDING_ELEMENTS:

@@ -1,5 +1,6 @@
 """How many threads a step or a prediction takes."""
 
+import os
 import threading
 
 import torch
@@ -10,16 +11,20 @@ _ONE_THREAD_WORK = 10**7  # multiply-adds up to which one thread is best
 class threads_for:
     """Run small work on one thread, since more only spin at barriers.
 
+    The number is one of each Python thread, and is restored there. A thread that comes
+    to torch for the first time takes over the number set last, which may be the 1 of
+    small work elsewhere: it gets the number from before that.
+
     Parameters
     ----------
     work : int
         Number of multiply-adds of a step, or of a pass through the network.
     """
 
-    # counts those on one thread, so that the number before them is restored
     _lock = threading.Lock()
     _n_running = 0
-    _n_threads = 1
+    _n_before = 1
+    _seen = threading.local()
 
     def __init__(self, work: int) -> None:
         self.is_small = work <= _ONE_THREAD_WORK
@@ -28,8 +33,12 @@ class threads_for:
         if not self.is_small:
             return
         with threads_for._lock:
+            self.n_threads = torch.get_num_threads()
             if threads_for._n_running == 0:
-                threads_for._n_threads = torch.get_num_threads()
+                threads_for._n_before = self.n_threads
+            elif self.n_threads == 1 and not hasattr(self._seen, "is_known"):
+                self.n_threads = threads_for._n_before
+            self._seen.is_known = True
             threads_for._n_running += 1
             torch.set_num_threads(1)
 
@@ -38,4 +47,14 @@ class threads_for:
             return
         with threads_for._lock:
             threads_for._n_running -= 1
-            torch.set_num_threads(threads_for._n_threads)  # it is a thread's own
+            torch.set_num_threads(self.n_threads)
+
+    @staticmethod
+    def forget() -> None:
+        """Start anew in a forked child: the threads that ran are not there."""
+        threads_for._lock = threading.Lock()
+        threads_for._n_running = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=threads_for.forget)

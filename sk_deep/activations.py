@@ -85,11 +85,12 @@ class Activation:
     summary, source : str
         Its formula, and where it is from.
     function : callable, default=None
-        Takes the inputs z and gives the outputs h; in the memory of z, if `derivative`
-        does without z.
+        Takes the inputs z and gives the outputs h; it may take the memory of z where
+        `derivative` does without z. With it, prediction does without `layer`.
     derivative : callable, default=None
         Takes the gradient g by the outputs, z and h, and gives the gradient by the
-        inputs; it may take the memory of g. None leaves the gradient to autograd.
+        inputs; it may take the memory of g. It needs a `function`. None leaves the
+        gradient to autograd.
     init_factor : float, default=6.0
         Numerator of scikit-learn's Glorot bound, sqrt(init_factor / (in + out)).
     has_pieces : bool, default=False

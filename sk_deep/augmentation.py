@@ -448,4 +448,4 @@ def _check_part(name: str, part: Any, shape: Sequence[int], like: Tensor) -> Ten
             f"augmentation must return {name} as class indices, integers, or as "
             f"probabilities {(*shape, 'n_classes')}, however: {part.dtype}."
         )
-    return part.detach().to(like)
+    return part.detach().to(like, copy=True)  # the function may use its memory again

@@ -1,6 +1,7 @@
 """Augmentations: their laws, what they keep of a batch, their errors."""
 
 import inspect
+import itertools
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from scipy import ndimage, stats
 from torch.nn import functional as F
 
+from sk_deep import MLPClassifier
 from sk_deep.augmentation import (
     AUGMENTATIONS,
     get_augmentation,
@@ -432,3 +434,34 @@ def test_illegal_parameters(name, params, message):
     with pytest.raises(ValueError) as error:  # noqa: PT011, the message is checked
         get_augmentation(name, N_FEATURES, params)
     assert message in str(error.value)
+
+
+# ---- in a fit ------------------------------------------------------------------------
+
+
+def _nothing(X, y, generator):
+    return X, y
+
+
+def test_targets_may_come_in_either_form(digits):
+    forms = itertools.cycle([False, True])
+
+    def either(X, y, generator):
+        return X, F.one_hot(y, 10) if next(forms) else y
+
+    params = {"max_iter": 3, "random_state": 0}
+    model = MLPClassifier(augmentation=either, **params).fit(*digits)
+    plain = MLPClassifier(augmentation=_nothing, **params).fit(*digits)
+    np.testing.assert_allclose(model.loss_curve_, plain.loss_curve_, rtol=1e-6)
+
+
+def test_a_function_may_use_its_memory_again(digits):
+    memory = torch.empty(50, dtype=torch.int64)
+
+    def reusing(X, y, generator):
+        return X, memory[: len(y)].copy_(y)
+
+    params = {"max_iter": 2, "batch_size": 50, "random_state": 0}
+    model = MLPClassifier(augmentation=reusing, **params).fit(*digits)
+    plain = MLPClassifier(augmentation=_nothing, **params).fit(*digits)
+    np.testing.assert_allclose(model.loss_curve_, plain.loss_curve_, rtol=1e-6)

@@ -1,5 +1,6 @@
 """The gradient by hand is autograd's, and is taken for plain networks alone."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -126,7 +127,7 @@ def test_the_way_is_chosen_by_the_network(params, way, digits):
 def test_fits_by_hand_are_fits_by_autograd(solver, digits, monkeypatch):
     params = {"solver": solver, "max_iter": 5, "random_state": 0, "dropout": 0}
     by_hand = MLPClassifier(**params, dtype="float64").fit(*digits)
-    monkeypatch.setattr("sk_deep._backprop.is_plain", lambda module, criterion: False)
+    monkeypatch.setattr("sk_deep._backprop.is_by_hand", lambda module, criterion: False)
     by_autograd = MLPClassifier(**params, dtype="float64").fit(*digits)
     np.testing.assert_allclose(
         by_hand.predict_proba(digits[0]), by_autograd.predict_proba(digits[0]), 1e-9
@@ -151,3 +152,13 @@ def test_batches_of_every_size_share_the_memory(activation, n_members):
         torch.testing.assert_close(*found, rtol=1e-12, atol=1e-14)
         kept.append((found[0][0], found[1][0]))
     torch.testing.assert_close(*zip(*kept, strict=True), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("missing", ["function", "derivative"])
+def test_rows_with_one_of_function_and_derivative(missing, digits, monkeypatch):
+    row = dataclasses.replace(ACTIVATIONS["relu"], **{missing: None})
+    monkeypatch.setitem(ACTIVATIONS, "relu", row)
+    model = MLPClassifier(max_iter=2, random_state=0).fit(*digits)
+    way = differentiator(model.net_.module_, model.net_.criterion_)
+    assert type(way) is Autograd
+    assert np.isfinite(model.predict_proba(digits[0])).all()

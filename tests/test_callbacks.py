@@ -222,3 +222,29 @@ def test_callbacks_record_in_the_epoch_in_which_training_stops(n_members, digits
     stops = {"early_stopping": True, "n_iter_no_change": 2, "random_state": 0}
     model = MLPClassifier(**stops, n_members=n_members, callbacks=[Note()])
     assert set(model.fit(*digits).net_.history[:, "one"]) == {1.0}
+
+
+# ---- what the hooks of batches get -------------------------------------------------
+
+
+class Outputs(Callback):
+    """Use the outputs of each batch as any tensor, in place and with autograd."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.losses = []
+
+    def on_batch_end(self, net, loss=None, y_pred=None, training=False, **kwargs):
+        scale = torch.ones((), dtype=y_pred.dtype, requires_grad=True)
+        (scale * y_pred).sum().backward()
+        y_pred.zero_()
+        self.losses.append(float(loss))
+
+
+@pytest.mark.parametrize("activation", ["relu", "prelu"])
+def test_outputs_are_the_callbacks_own(activation, data):
+    outputs = Outputs()
+    params = {"activation": activation, **STILL}
+    model = _fit(data, callbacks=[outputs], **params)
+    assert len(model.net_.callbacks_[-1][1].losses) == 1
+    assert model.net_.callbacks_[-1][1].losses[0] == pytest.approx(model.loss_)
+    assert model.loss_ == pytest.approx(_fit(data, **params).loss_)

@@ -1,5 +1,7 @@
 """Graphs give what goes without them gives; here they are recorded by a stand-in."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,11 @@ NETWORKS = [
 ]
 
 
+def _graphed(function):
+    """Whose function a graph records."""
+    return inspect.getclosurevars(function).nonlocals["self"]
+
+
 class FakeGraph:
     """Replays by calling again, into the same memory; recording leaves no trace."""
 
@@ -37,7 +44,7 @@ class FakeGraph:
         self.result = self._traceless(generator)
 
     def _traceless(self, generator):
-        module = self.function.__closure__[0].cell_contents.module
+        module = _graphed(self.function).module
         tensors = (module.flat_grad, module.flat_buffers)
         before = [tensor.clone() for tensor in tensors]
         state = generator.get_state()
@@ -63,18 +70,25 @@ class FailingGraph(FakeGraph):
         raise RuntimeError("operation not permitted when stream is capturing")
 
 
-class WrongGraph(FakeGraph):
-    """Draws masks, or moves what it gives, otherwise than the way without."""
+class WrongGradient(FakeGraph):
+    """Writes another gradient than the way without."""
 
     def replay(self):
         super().replay()
-        module = self.function.__closure__[0].cell_contents.module
-        module.flat_grad.mul_(1.1)
+        _graphed(self.function).module.flat_grad.mul_(1.1)
+
+
+class WrongOutput(FakeGraph):
+    """Gives other outputs than the way without."""
+
+    def replay(self):
+        super().replay()
+        self.result[0].mul_(1.1)
 
 
 @pytest.fixture(autouse=True)
 def _count_anew():
-    for kind in (FakeGraph, FailingGraph, WrongGraph):
+    for kind in (FakeGraph, FailingGraph, WrongGradient, WrongOutput):
         kind.n_recorded = kind.n_replayed = 0
 
 
@@ -139,7 +153,7 @@ def test_another_probability_is_recorded_again():
     assert FakeGraph.n_recorded == 2
 
 
-@pytest.mark.parametrize("graph", [FailingGraph, WrongGraph])
+@pytest.mark.parametrize("graph", [FailingGraph, WrongGradient, WrongOutput])
 @pytest.mark.parametrize("params", NETWORKS)
 def test_a_graph_that_fails_or_differs_is_not_used(params, graph):
     found, way = _run(graph, params)
@@ -161,6 +175,23 @@ def test_fits(params, digits, monkeypatch):
     found = model.fit(*digits).predict_proba(digits[0])
     np.testing.assert_array_equal(found, expected)
     assert FakeGraph.n_replayed > 3
+
+
+def test_a_larger_batch_ends_it():
+    """It takes new memory for hidden values, of which the graph does not know."""
+    way = Graphed(differentiator(_network(), CRITERION), FakeGraph)
+    for n_rows in (8, 8, 8, 8, 8, 9, 8):
+        X = torch.zeros(n_rows, 5, dtype=torch.float64)
+        way(X, torch.zeros(n_rows, dtype=torch.int64), 1 / n_rows)
+    assert way.is_off
+    assert FakeGraph.n_replayed == 2
+
+
+def test_the_code_of_a_user_is_not_recorded():
+    assert _backprop.is_ours(_network(), CRITERION)
+    assert not _backprop.is_ours(_network(), Criterion(lambda raw, y: raw, "real"))
+    own = _network(activation=["relu", torch.nn.ReLU])
+    assert not _backprop.is_ours(own, CRITERION)
 
 
 def test_the_cpu_has_no_graphs():

@@ -1,7 +1,10 @@
 """Hidden values and samples against forward passes in numpy and known moments."""
 
+import copy
+import gc
 import math
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -342,3 +345,77 @@ def test_inputs_of_every_kind_give_the_same(convert, data):
     model = _fit(data)
     expected = model.predict(data[0])
     np.testing.assert_array_equal(model.predict(convert(data[0])), expected)
+
+
+# ---- plain networks, as functions of their weights ---------------------------------
+
+
+def test_weights_that_are_edited_in_place_act(data):
+    model = _fit(data)
+    before = model.predict(data[0])
+    model.coefs_[1][:] = 0
+    model.intercepts_[-1][:] += 1
+    after = model.predict(data[0])
+    assert np.ptp(after) == 0 < np.ptp(before)
+
+
+def test_a_copied_estimator_predicts_by_its_own_weights(data):
+    model = _fit(data)
+    before = model.predict(data[0])
+    copied = copy.deepcopy(model)
+    copied.net_.module_.flat.zero_()
+    np.testing.assert_array_equal(model.predict(data[0]), before)
+    assert not copied.predict(data[0]).any()
+
+
+@pytest.mark.parametrize("place", ["network", "layer"])
+def test_hooks_are_called(place, data):
+    model = _fit(data)
+    expected = model.predict(data[0])
+    module = model.net_.module_
+    shapes = []
+    (module if place == "network" else module.hidden[1].linear).register_forward_hook(
+        lambda module, args, output: shapes.append(output.shape)
+    )
+    np.testing.assert_allclose(model.predict(data[0]), expected, rtol=1e-12)
+    assert len(shapes) == 1
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_dropout_that_is_switched_on_by_hand_acts(whole, data):
+    model = _fit(data, dropout=0.5)
+    model.predict(data[0])
+    module = model.net_.module_
+    for part in [module] if whole else module.dropout_layers():
+        part.train()
+    assert (model.predict(data[0]) != model.predict(data[0])).any()
+
+
+def test_networks_are_let_go(data):
+    model = _fit(data)
+    model.predict(data[0])
+    reference = weakref.ref(model.net_.module_)
+    del model
+    gc.collect()
+    assert reference() is None
+
+
+def test_training_leaves_no_memory(data):
+    """Hidden values and their gradients, and former weights, go with the training."""
+    for solver in ("adam", "lbfgs"):
+        net = _fit(data, solver=solver).net_
+        assert net.differentiate_ is None
+        assert not net.kept_
+
+
+def test_rows_nearly_do_not_depend_on_those_beside_them(data):
+    model = _fit(data, dtype="float32")
+    whole = model.predict(data[0])
+    alone = [model.predict(row[np.newaxis])[0] for row in data[0]]
+    np.testing.assert_allclose(whole, alone, rtol=1e-6)
+
+
+def test_wide_inputs_go_in_chunks_of_many_rows(rng):
+    X = rng.normal(size=(3, 20_000))
+    model = _fit((X, X[:, 0]), max_iter=1)
+    assert model.net_.chunk_size == 64

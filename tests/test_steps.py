@@ -36,7 +36,7 @@ def _steps_and_mean(members, rng, *, weighted, penalised, known):
             step = step._replace(losses=losses)
         if penalised:
             factor = strength if weighted else 0.25
-            step = step._replace(norm=norm, strength=factor)
+            step = step._replace(norm=norm, penalty_factor=factor)
         steps.append(step)
     return steps, np.sum(totals, axis=0) / np.sum(sizes, axis=0)
 
@@ -63,3 +63,29 @@ def test_total_needs_no_gradient(rng):
     total = total_loss(Criterion("squared_error", "real"), [step])
     assert not total.requires_grad
     assert total.item() == 2
+
+
+def test_steps_wait_in_a_bounded_number(monkeypatch):
+    monkeypatch.setattr(_steps, "_PENDING_ELEMENTS", 10)
+    mean = MeanLoss(Criterion("squared_error", "real"))
+    for _ in range(50):
+        mean.add(Step(torch.zeros(3, 1), torch.ones(3, 1), 3))
+        assert len(mean.pending) <= 4
+    assert mean.value() == 0.5
+
+
+def test_steps_of_different_kinds():
+    """Indices beside probabilities, and a penalty that changes."""
+    mean = MeanLoss(Criterion("log_loss", "multiclass"))
+    raw, y = torch.zeros(2, 4), torch.tensor([1, 3])
+    mean.add(Step(raw, y, 2, norm=torch.tensor(6.0), penalty_factor=0.5))
+    soft = torch.nn.functional.one_hot(y, 4).float()
+    mean.add(Step(raw, soft, 2, norm=torch.tensor(6.0), penalty_factor=0.5))
+    mean.add(Step(raw, soft, 2, norm=torch.tensor(6.0), penalty_factor=1.5))
+    assert mean.value() == pytest.approx(np.log(4) + 6 * (0.5 + 0.5 + 1.5) / 6)
+
+
+def test_sums_of_finite_losses_are_finite():
+    mean = MeanLoss(Criterion("squared_error", "real"))
+    mean.add(Step(torch.full((100, 1), 1e18), torch.full((100, 1), -1e19), 100))
+    assert mean.value() == pytest.approx(1.1e19**2 / 2, rel=1e-6)
