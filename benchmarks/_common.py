@@ -27,6 +27,8 @@ from threadpoolctl import threadpool_limits
 
 import sk_deep
 
+PAUSE = 0.1  # seconds
+
 
 # --------------------------------------------------------------------------------------
 # Measuring
@@ -58,11 +60,15 @@ class Timings:
 
 
 def take_turns(calls, n_turns, timer=stopwatch):
-    """Time calls A B C A B C ..., so that a busy moment touches all; the first turn
-    warms up and does not count."""
+    """Time calls A B C A B C ..., so that a busy moment touches all.
+
+    The first turn warms up and does not count. Before each call is a pause, since the
+    threads of the one before spin for a while.
+    """
     seconds = {name: [] for name in calls}
     for turn in range(n_turns + 1):
         for name, call in calls.items():
+            time.sleep(PAUSE)
             elapsed = timer(call)
             if turn:
                 seconds[name].append(elapsed)

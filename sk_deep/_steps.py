@@ -6,7 +6,7 @@ one number per epoch.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
@@ -56,7 +56,8 @@ def total_loss(criterion: Criterion, steps: Sequence[Step]) -> Tensor:
     criterion : Criterion
         The loss.
     steps : sequence of Step
-        Steps of one kind, see `_kind`.
+        Steps of one kind: what is None in one is None in all, and targets are indices
+        in all or in none.
 
     Returns
     -------
@@ -83,22 +84,15 @@ def total_loss(criterion: Criterion, steps: Sequence[Step]) -> Tensor:
 
 def _total_penalty(steps: Sequence[Step]) -> Tensor:
     norms = _wide(torch.stack([step.norm for step in steps], dim=-1))
-    factor = steps[0].penalty_factor
-    if not isinstance(factor, Tensor):
-        return norms.sum(dim=-1) * factor
-    factors = torch.stack([step.penalty_factor for step in steps], dim=-1)
-    return torch.linalg.vecdot(norms, _wide(factors))
+    factors: list[Any] = [step.penalty_factor for step in steps]
+    if isinstance(factors[0], Tensor):
+        return torch.linalg.vecdot(norms, _wide(torch.stack(factors, dim=-1)))
+    return torch.linalg.vecdot(norms, norms.new_tensor(factors))
 
 
 def _wide(values: Tensor) -> Tensor:
     """Take values to float64, in which sums of finite ones are finite."""
     return values if values.device.type == "mps" else values.double()
-
-
-def _kind(step: Step) -> tuple:
-    """What steps must share for their losses to be computed at once."""
-    factor = step.penalty_factor
-    return step.y.ndim, isinstance(factor, Tensor) or factor
 
 
 class MeanLoss:
@@ -119,8 +113,8 @@ class MeanLoss:
 
     def add(self, step: Step) -> None:
         """Add a step."""
-        if self.pending and _kind(step) != _kind(self.pending[0]):
-            self._settle()
+        if self.pending and step.y.ndim != self.pending[0].y.ndim:
+            self._settle()  # indices, then probabilities, or the reverse
         self.pending.append(step)
         self.n_pending += step.raw.numel()
         if self.n_pending > _PENDING_ELEMENTS:
