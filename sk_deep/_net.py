@@ -12,7 +12,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
-from sk_deep._backprop import differentiator
+from sk_deep._backprop import ByHand, differentiator
 from sk_deep._batches import Batch, Batches, Data
 from sk_deep._graphs import Way
 from sk_deep._penalty import decay, penalise
@@ -223,6 +223,20 @@ class Net(NeuralNet):
             for _, callback in self.callbacks_
             if getattr(type(callback), name) is not getattr(Callback, name)
         }
+        # steps without autograd, and without any code of a user's
+        self.is_lean_ = (
+            self.optimizer is not None
+            and isinstance(self.differentiate_, ByHand)
+            and self._steps_by_gradient
+            and hasattr(self.optimizer_, "update")
+            and self.augmentation is None
+            and not self.hooked_
+        )
+
+    @property
+    def _steps_by_gradient(self) -> bool:
+        """Whether the solver asks for one gradient a step, in the flat buffer."""
+        return self.solver.elementwise and not self.solver.needs_closure
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train epoch by epoch until every member has stopped."""
@@ -270,10 +284,11 @@ class Net(NeuralNet):
         varies = training and self.schedule.per_batch
         step = functools.partial(self._hooked, step_fn) if self.hooked_ else step_fn
         mean_loss = MeanLoss(self.criterion_)
-        for i, batch in enumerate(iterator):
-            if varies:
-                self._set_rates(i / len(iterator), (i + 1) / len(iterator))
-            mean_loss.add(step(batch))
+        with torch.inference_mode(training and self.is_lean_):
+            for i, batch in enumerate(iterator):
+                if varies:
+                    self._set_rates(i / len(iterator), (i + 1) / len(iterator))
+                mean_loss.add(step(batch))
         self.record(f"{prefix}_loss", mean_loss.value())
 
     def _hooked(self, step_fn: Callable[[Batch], Step], batch: Batch) -> Step:
@@ -307,7 +322,7 @@ class Net(NeuralNet):
             What tells the loss before it, penalty included.
         """
         batch = self.prepare(batch)
-        if self.solver.elementwise and not self.solver.needs_closure:
+        if self._steps_by_gradient:
             step = self.gradient(self.differentiate_, batch)
             if self.solver.decouples_decay:
                 decay(self.module_, self.rates_ * self.alpha, self.l1_ratio)

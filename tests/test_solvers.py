@@ -497,3 +497,14 @@ def test_no_rate_to_tune(solver, n_members, digits):
         random_state=0,
     )
     assert model.fit(*digits).score(*digits) > 0.95
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
+def test_states_may_be_updated_in_any_mode(solver, digits):
+    """Lean steps run in inference mode, whose tensors could not be updated after it."""
+    net = MLPClassifier(solver=solver, max_iter=2, random_state=0).fit(*digits).net_
+    assert net.is_lean_
+    (states,) = net.optimizer_.state.values()
+    for value in states.values():
+        value.add_(1)
+    assert not net.module_.flat.is_inference()

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from sk_deep._compat import fused_adam
-from sk_deep.solvers._lean import LeanOptimizer
+from sk_deep.solvers._lean import LeanOptimizer, zeros_like
 
 
 class SGD(LeanOptimizer):
@@ -59,7 +59,7 @@ class SGD(LeanOptimizer):
             return
         state = self.state[parameter]
         if not state:
-            state["velocity"] = torch.zeros_like(parameter)
+            state["velocity"] = zeros_like(parameter)
         velocity = state["velocity"]
         velocity.mul_(momentum).add_(gradient, alpha=-lr)  # eq. 1
         if nesterov:  # eqs. 3 and 4, at the point that looks ahead
@@ -138,8 +138,8 @@ class Adam(LeanOptimizer):
         state = self.state[parameter]
         moments = ("m", "v", "v_max") if amsgrad else ("m", "v")
         for name in moments:
-            state[name] = torch.zeros_like(parameter)
-        state["step"] = torch.zeros((), device=parameter.device)
+            state[name] = zeros_like(parameter)
+        state["step"] = zeros_like(parameter.new_empty((), dtype=torch.float32))
         return state
 
 

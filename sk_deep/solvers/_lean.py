@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 
@@ -36,3 +37,9 @@ class LeanOptimizer(BareOptimizer):
         loss = None if closure is None else torch.enable_grad()(closure)()
         self.update()
         return loss
+
+
+def zeros_like(tensor: Tensor) -> Tensor:
+    """Make a state that may be updated in any mode, though made in inference mode."""
+    with torch.inference_mode(False):
+        return torch.zeros_like(tensor)
