@@ -130,7 +130,7 @@ def test_predict(run, monkeypatch):
 def test_scaling(run):
     sweep = bench_scaling.Sweep(
         "rows",
-        (20, 40),
+        (20, 40, 80),
         lambda n: contenders.Shape((4, 3, 2), 10, n // 10, epochs=1),
         "4-3-2 @ 10",
         linear_from=20,
