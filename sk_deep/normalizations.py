@@ -9,7 +9,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class BatchNorm(nn.Module):
+class _Normalization(nn.Module):
+    """Scale and shift of each unit, at first the identity.
+
+    Parameters
+    ----------
+    members : tuple of int
+        ``()`` for one network, ``(n_members,)`` for a stack.
+    n_units : int
+        Size of the last axis.
+    """
+
+    mixes_rows = False  # whether in training a row depends on the rows beside it
+
+    def __init__(self, members: tuple[int, ...], n_units: int) -> None:
+        super().__init__()
+        self.shape = (*members, 1, n_units)
+        self.scale = nn.Parameter(torch.ones(self.shape))
+        self.shift = nn.Parameter(torch.zeros(self.shape))
+
+
+class BatchNorm(_Normalization):
     """Standardise each unit over the batch, then scale and shift it.
 
     Parameters
@@ -26,24 +46,14 @@ class BatchNorm(nn.Module):
 
     eps = 1e-5
     momentum = 0.1
-    mixes_rows = True  # in training a row's output depends on the rows beside it
+    mixes_rows = True
     running_mean: Tensor
     running_var: Tensor
 
     def __init__(self, members: tuple[int, ...], n_units: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.empty(*members, 1, n_units))
-        self.shift = nn.Parameter(torch.empty(*members, 1, n_units))
-        self.register_buffer("running_mean", torch.empty(*members, 1, n_units))
-        self.register_buffer("running_var", torch.empty(*members, 1, n_units))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start from the identity."""
-        nn.init.ones_(self.scale)
-        nn.init.zeros_(self.shift)
-        nn.init.zeros_(self.running_mean)
-        nn.init.ones_(self.running_var)
+        super().__init__(members, n_units)
+        self.register_buffer("running_mean", torch.zeros(self.shape))
+        self.register_buffer("running_var", torch.ones(self.shape))
 
     def forward(self, z: Tensor) -> Tensor:
         """Normalise by the batch (alg. 1), in prediction by the running moments."""
@@ -61,7 +71,7 @@ class BatchNorm(nn.Module):
         self.running_var.lerp_(var * (n_rows / (n_rows - 1)), self.momentum)
 
 
-class LayerNorm(nn.Module):
+class LayerNorm(_Normalization):
     """Standardise each row over its units, then scale and shift each unit.
 
     Parameters
@@ -75,19 +85,6 @@ class LayerNorm(nn.Module):
     ----------
     J. Ba, J. Kiros and G. Hinton, "Layer normalization", arXiv 2016.
     """
-
-    mixes_rows = False
-
-    def __init__(self, members: tuple[int, ...], n_units: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.empty(*members, 1, n_units))
-        self.shift = nn.Parameter(torch.empty(*members, 1, n_units))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start from the plain standardisation."""
-        nn.init.ones_(self.scale)
-        nn.init.zeros_(self.shift)
 
     def forward(self, z: Tensor) -> Tensor:
         """Normalise each row, eq. 4 of Ba et al."""
