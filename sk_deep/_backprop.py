@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 
 from sk_deep._compat import foreach_copy, run_backward
-from sk_deep._graphs import Graphed, Way
-from sk_deep.activations import Activation, get_activation
+from sk_deep._graphs import Graphed, Shares, Way
+from sk_deep.activations import Activation
 from sk_deep.losses import Criterion
 from sk_deep.network import MLP, Hidden, Linear, is_narrow
-
-Shares = Tensor | float
 
 
 class Autograd:
@@ -133,11 +131,8 @@ class ByHand(Autograd):
 
     def __init__(self, module: MLP, criterion: Criterion) -> None:
         super().__init__(module, criterion)
-        names = module.architecture["activation"]
-        self.hidden = [
-            _Units(layer, get_activation(name))
-            for layer, name in zip(module.hidden_layers(), names, strict=True)
-        ]
+        pairs = zip(module.hidden_layers(), module.activation_rows(), strict=True)
+        self.hidden = [_Units(*pair) for pair in pairs]
         self.output = _Map(module.output)
         self.n_rows = 0
         self.memory: list[tuple[Tensor, Tensor]] = []
@@ -179,8 +174,7 @@ class ByHand(Autograd):
 
 def is_by_hand(module: MLP, criterion: Criterion) -> bool:
     """Whether the gradient of a network's loss is known by hand."""
-    rows = [get_activation(name) for name in module.architecture["activation"]]
-    has_gradients = all(row.derivative is not None for row in rows)
+    has_gradients = all(row.derivative is not None for row in module.activation_rows())
     return module.is_plain and has_gradients and criterion.has_gradient
 
 

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from sk_deep.network import MLP
 
+Shares = Tensor | float  # factors on the losses of the rows
+
 _N_BEFORE = 3  # batches before a graph is recorded, which settle memory and libraries
 
 
@@ -22,7 +24,7 @@ class Way(Protocol):
     module: MLP
 
     def __call__(
-        self, X: Tensor, y: Tensor, shares: Any
+        self, X: Tensor, y: Tensor, shares: Shares
     ) -> tuple[Tensor, Tensor | None]:
         """Put the gradient into the network's `flat_grad`."""
 
@@ -83,7 +85,7 @@ class Graphed:
         self.is_off = False
 
     def __call__(
-        self, X: Tensor, y: Tensor, shares: Tensor | float
+        self, X: Tensor, y: Tensor, shares: Shares
     ) -> tuple[Tensor, Tensor | None]:
         """Put the gradient into the network's `flat_grad`, see `Autograd`."""
         shapes = X.shape, y.shape, y.dtype, getattr(shares, "shape", shares)
@@ -107,7 +109,7 @@ class Graphed:
         return raw.clone(), None if losses is None else losses.clone()
 
     def _record(
-        self, X: Tensor, y: Tensor, shares: Tensor | float
+        self, X: Tensor, y: Tensor, shares: Shares
     ) -> tuple[Tensor, Tensor | None]:
         """Go without a graph, and see whether a new one gives the same."""
         gradient, before = self.module.flat_grad, self._state()
@@ -127,6 +129,8 @@ class Graphed:
             self.is_off = not all(_are_close(*pair) for pair in pairs)
         except RuntimeError:
             self.is_off = True
+        if self.is_off:
+            self.graph, self.inputs = None, []
         self._set_state(*after)
         gradient.copy_(expected)
         return found

@@ -17,7 +17,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sk_deep.activations import get_activation
+from sk_deep.activations import Activation, get_activation
 from sk_deep.dropouts import DROPOUTS, Dropout, dropout_of_inputs
 from sk_deep.initializers import INITIALIZERS, Draw
 from sk_deep.normalizations import NORMALIZATIONS
@@ -302,10 +302,7 @@ class MLP(nn.Module):
             self.architecture["normalization"] is None
             and not any(layer.skips for layer in self.hidden_layers())
             and all(layer.multiplies for layer in self.dropout_layers())
-            and all(
-                get_activation(name).function
-                for name in self.architecture["activation"]
-            )
+            and all(row.function is not None for row in self.activation_rows())
         )
 
     def bare(self) -> Callable[[Tensor], Tensor]:
@@ -313,8 +310,7 @@ class MLP(nn.Module):
 
         It gives what the network gives, at less cost per call: no module is called.
         """
-        names = self.architecture["activation"]
-        functions: list[Any] = [get_activation(name).function for name in names]
+        functions: list[Any] = [row.function for row in self.activation_rows()]
         *hidden, output = (
             Linear.bind(layer.weight.detach(), layer.bias.detach())
             for layer in self.linear_layers()
@@ -322,8 +318,7 @@ class MLP(nn.Module):
         layers, members = list(zip(hidden, functions, strict=True)), self.members
 
         def raw(x: Tensor) -> Tensor:
-            if members and x.ndim == 2:
-                x = x.expand(*members, -1, -1)
+            x = _for_members(x, members)
             for affine, function in layers:
                 x = function(affine(x))
             return output(x)
@@ -337,6 +332,10 @@ class MLP(nn.Module):
     def hidden_layers(self) -> list[Hidden]:
         """Hidden layers from the first to the last."""
         return [m for m in self.modules() if isinstance(m, Hidden)]
+
+    def activation_rows(self) -> list[Activation]:
+        """List the rows of the hidden layers' activations."""
+        return [get_activation(name) for name in self.architecture["activation"]]
 
     def dropout_layers(self) -> list[Dropout]:
         """List the layers that draw masks."""
@@ -366,7 +365,7 @@ class MLP(nn.Module):
     def _draws(self, weight_init: str):
         """Yield, layer by layer, the function that draws its weights and biases."""
         draw = INITIALIZERS[weight_init].draw
-        rows = [get_activation(name) for name in self.architecture["activation"]]
+        rows = self.activation_rows()
         n_in, factor = self.architecture["n_features"], 6.0
         for n_out, row in zip(self.architecture["hidden_units"], rows, strict=True):
             pieces = self.architecture["maxout_pieces"] if row.has_pieces else 1
@@ -414,8 +413,7 @@ class MLP(nn.Module):
 
     def inputs(self, x: Tensor) -> Tensor:
         """Give inputs (batch, n_features) to each member, and drop some of them."""
-        if self.members and x.ndim == 2:
-            x = x.expand(*self.members, -1, -1)
+        x = _for_members(x, self.members)
         return x if self.input_dropout is None else self.input_dropout(x)
 
     def member(self, i: int) -> "MLP":
@@ -441,6 +439,11 @@ class MLP(nn.Module):
     def intercepts(self) -> list[NDArray]:
         """List the biases of each layer, on the CPU views of the parameters."""
         return [layer.bias.detach().cpu().numpy() for layer in self.linear_layers()]
+
+
+def _for_members(x: Tensor, members: tuple[int, ...]) -> Tensor:
+    """Give inputs (batch, n_features) to each member of a stack."""
+    return x.expand(*members, -1, -1) if members and x.ndim == 2 else x
 
 
 def _pack(tensors, members, dtype: torch.dtype, device: str) -> Tensor:

@@ -160,6 +160,7 @@ def test_a_graph_that_fails_or_differs_is_not_used(params, graph):
     expected, _ = _run(None, params)
     _assert_equal(found, expected)
     assert way.is_off
+    assert way.graph is None
     assert graph.n_recorded == 1
     assert graph.n_replayed <= 1
 
