@@ -2,7 +2,13 @@
 
 from sk_deep._classifier import MLPClassifier
 from sk_deep._regressor import MLPRegressor
+from sk_deep.search import BatchedGridSearchCV, BatchedRandomizedSearchCV
 
 __version__ = "0.1.0"
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = [
+    "BatchedGridSearchCV",
+    "BatchedRandomizedSearchCV",
+    "MLPClassifier",
+    "MLPRegressor",
+]

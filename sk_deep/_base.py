@@ -155,22 +155,27 @@ class BaseMLP(Parameters):
     def _fit(self, X, y, sample_weight, validation, incremental=False):
         fresh = not hasattr(self, "net_") or not (self.warm_start or incremental)
         _options.hidden_units(self)  # its error comes before those of the data
-        X, y = self._validate(X, y, reset=fresh)
-        target = self._encode(y, fresh=fresh, incremental=incremental)
-        weight = self._weight(sample_weight, X, y, incremental)
+        rows = self._check_rows(X, y, sample_weight, fresh, incremental)
         random_states, draw_seed = self._random_states()
-        net = self._build_net(X, target, fresh)
+        net = make_net(**self._net_arguments(rows.X, fresh))
         if fresh:
             self._start_afresh(net, random_states, draw_seed)
         else:
             self._go_on_from(net, self.net_, draw_seed, incremental)
         if net.optimizer is None:
-            self._fit_full_batch(net, net.data(X, target, weight), validation)
+            data = net.data(rows.X, rows.target, rows.weight)
+            self._fit_full_batch(net, data, validation)
         else:
-            fold = self._fold(Rows(X, y, target, weight), validation, random_states)
+            fold = self._fold(rows, validation, random_states)
             self._fit_stochastic(net, fold, random_states, incremental)
         if not np.isfinite(net.module_.flat.sum().item()):
             raise divergence(self.n_iter_)
+
+    def _check_rows(self, X, y, sample_weight, fresh=True, incremental=False):
+        """Check training data, and encode the targets."""
+        X, y = self._validate(X, y, reset=fresh)
+        target = self._encode(y, fresh=fresh, incremental=incremental)
+        return Rows(X, y, target, self._weight(sample_weight, X, y, incremental))
 
     def _validate(self, X, y, reset):
         X, y = validate_data(
@@ -205,7 +210,8 @@ class BaseMLP(Parameters):
             members = [np.random.RandomState(seed) for seed in seeds]
         return members, lambda: int(random_state.randint(limit))
 
-    def _build_net(self, X, target, fresh):
+    def _net_arguments(self, X, fresh=True):
+        """Collect the arguments of `make_net` for training on X."""
         arch = _options.architecture(self, X.shape[1], self.n_outputs_)
         batch_size = _options.batch_size(self, X.shape[0])
         arch["dtype"] = (
@@ -213,35 +219,37 @@ class BaseMLP(Parameters):
             if fresh or self.dtype != "auto"
             else self.net_.module_.architecture["dtype"]
         )
-        solver, solver_params = _options.solver(self)
+        solver = _options.solver(self)
         _options.check_scoring(self)
-        return make_net(
-            arch,
-            loss=self.loss,
-            kind=self._kind(),
-            loss_params=_options.loss_params(self),
-            device=_options.device(self),
-            solver=solver,
-            solver_params=solver_params,
-            schedule=_options.schedule(self, solver),
-            learning_rate=_options.learning_rate(self, solver),
-            alpha=self.alpha,
-            l1_ratio=self.l1_ratio,
-            label_smoothing=vars(self).get("label_smoothing", 0.0),  # of classifiers
-            augmentation=_options.augmentation(self, X.shape[1]),
-            max_epochs=self.max_iter,
-            callbacks=[
-                *_options.callbacks(self),
+        return {
+            "architecture": arch,
+            "loss": self.loss,
+            "kind": self._kind(),
+            "loss_params": _options.loss_params(self),
+            "device": _options.device(self),
+            "solver": solver,
+            "paces": [_options.pace(self, solver)],
+            "alpha": self.alpha,
+            "l1_ratio": self.l1_ratio,
+            # of classifiers
+            "label_smoothing": vars(self).get("label_smoothing", 0.0),
+            "augmentation": _options.augmentation(self, X.shape[1]),
+            "callbacks": [
+                *_options.callbacks([self]),
                 *copy.deepcopy(_options.checked_callbacks(self)),
             ],
-        )
+        }
 
     def _start_afresh(self, net, random_states, draw_seed):
         net.module_.reset_parameters(random_states, self.weight_init)
         if net.draws_noise:
             net.module_.generator.manual_seed(draw_seed())
+        self._reset()
+
+    def _reset(self):
+        """Start anew what a fit counts and records."""
         self.n_iter_ = self.t_ = 0
-        self.n_layers_ = len(net.module_.linear_layers()) + 1
+        self.n_layers_ = len(_options.hidden_units(self)) + 2
         self._streams = False
         self._forget_curves()
 
@@ -294,12 +302,14 @@ class BaseMLP(Parameters):
 
     def _fit_stochastic(self, net, fold, random_states, incremental):
         train, valid = fold.data(net)
-        net.batch_size = self._clip_batch_size(net.module_, len(train))
+        net.batch_size = self._clip_batch_size(len(train))
         net.random_states = random_states if self.shuffle else ()
         stopping = self._stopping(net)
         ours = [Verbose()] if self.verbose else []
         if valid is not None:
-            ours.insert(0, ValidationScore(validation_score(self, fold)))
+            parts = fold.parts(self.n_members)
+            score = validation_score([self] * self.n_members, parts)
+            ours.insert(0, ValidationScore(score))
         net.callbacks_ = [
             (type(c).__name__, c) for c in (*ours, stopping)
         ] + net.callbacks_
@@ -317,7 +327,7 @@ class BaseMLP(Parameters):
                 stacklevel=7,  # the line that calls fit
             )
 
-    def _clip_batch_size(self, module, n_samples):
+    def _clip_batch_size(self, n_samples):
         if self.batch_size != "auto" and self.batch_size > n_samples:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than "
@@ -325,7 +335,7 @@ class BaseMLP(Parameters):
                 stacklevel=8,  # the line that calls fit
             )
         size = min(_options.batch_size(self, n_samples), n_samples)
-        if module.mixes_rows and size < 2:
+        if _options.mixes_rows(self) and size < 2:
             raise ValueError(
                 f"normalization={self.normalization!r} needs at least 2 samples in a "
                 f"batch, however: {size} sample."
@@ -342,7 +352,6 @@ class BaseMLP(Parameters):
             self.tol,
             self.n_iter_no_change,
             validates=validates,
-            reduces_rate=net.schedule.reduces_on_plateau,
             best=best,
             n_stale=n_stale,
             verbose=bool(self.verbose),

@@ -1,8 +1,10 @@
 """Whole batches by index operations, never sample by sample."""
 
+import copy
 import mmap
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -12,7 +14,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-Batch = tuple[Tensor, Tensor | None, Tensor | None]
+
+class Batch(NamedTuple):
+    """Rows that go through the network together.
+
+    Parameters
+    ----------
+    X : Tensor of shape (..., batch, n_features)
+        Inputs.
+    y : Tensor or None
+        Encoded targets.
+    weight : Tensor of shape (..., batch) or None
+        Sample weights; 0 of the rows that only fill up a member's batch.
+    n_rows : int or Tensor of shape (n_members,)
+        Rows, of each member without those that fill up.
+    """
+
+    X: Tensor
+    y: Any
+    weight: Any
+    n_rows: int | Tensor
+
 
 _BLOCK_ELEMENTS = 2**18  # of X that are gathered at a time: they stay in the cache
 
@@ -59,23 +81,43 @@ class Data(Dataset):
         Inputs. Sparse ones are made dense batch by batch, and memory maps are read so.
     y : ndarray of shape (n,) or (n, n_outputs), or None
         Encoded targets; integers stay integers.
-    weight : ndarray of shape (n,) or None
-        Sample weights.
-    rows : ndarray of shape (n_rows,) or (n_members, n_rows), default=None
+    weight : ndarray of shape (n,) or (n_sets, n), or None
+        Sample weights, or several sets of them.
+    rows : ndarray of shape (n_rows,), or a sequence of them, default=None
         The rows to use, each member's own in a stack; None is all.
+    weight_sets : int or ndarray of int of shape (n_members,), default=None
+        Which set of the weights each member takes.
     dtype : torch.dtype
         Of the network.
     device : str
         Of the network.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows,) or (n_members, n_rows), or None
+        The rows; members that have fewer are filled up by their first one.
+    lengths : ndarray of shape (n_members,) or None
+        Number of each member's rows; None where all have as many.
     """
 
     def __init__(
-        self, X, y=None, weight=None, *, rows=None, dtype: torch.dtype, device: str
+        self,
+        X,
+        y=None,
+        weight=None,
+        *,
+        rows=None,
+        weight_sets: int | NDArray | None = None,
+        dtype: torch.dtype,
+        device: str,
     ) -> None:
-        self.dtype, self.device, self.rows = dtype, device, rows
+        self.dtype, self.device = dtype, device
         self.X = X if _is_read_by_batch(X) else as_tensor(X, dtype, device)
         self.y = None if y is None else self._target(y)
-        self.weight = None if weight is None else as_tensor(weight, dtype, device)
+        self.weight = None
+        if weight is not None:
+            self.weight = as_tensor(weight.reshape(-1), dtype, device)
+        self._set_rows(rows, weight_sets)
 
     def _target(self, y: NDArray) -> Tensor:
         is_index = np.issubdtype(y.dtype, np.integer)
@@ -94,12 +136,39 @@ class Data(Dataset):
 
         Returns
         -------
-        X, y, weight : Tensor
-            The rows; None where there is none.
+        batch : Batch
+            The rows.
         """
         parts = (self.X, self.y, self.weight)
         X, y, weight = (None if part is None else part[rows] for part in parts)
-        return self._read(X), y, weight
+        X = self._read(X)
+        return Batch(X, y, weight, len(X))
+
+    def with_rows(self, rows, weight_sets: int | NDArray | None) -> "Data":
+        """Make data of other rows, in the same memory.
+
+        Parameters
+        ----------
+        rows : ndarray or sequence of ndarray
+            The rows, see `Data`.
+        weight_sets : int, ndarray of int, or None
+            Which set of the weights each member takes.
+
+        Returns
+        -------
+        data : Data
+            With those rows.
+        """
+        data = copy.copy(self)
+        data._set_rows(rows, weight_sets)
+        return data
+
+    def _set_rows(self, rows, weight_sets: int | NDArray | None) -> None:
+        self.rows, self.lengths = _fill_up(rows)
+        self.weight_sets, self.weight_starts = weight_sets, None
+        if weight_sets is not None:
+            starts = np.asarray(weight_sets)[..., np.newaxis] * self.X.shape[0]
+            self.weight_starts = self.on_device(starts)
 
     def on_device(self, positions: NDArray) -> Tensor:
         """Take positions to the device, in one transfer."""
@@ -117,18 +186,19 @@ class Data(Dataset):
 
         Returns
         -------
-        X, y, weight : Tensor
-            Shaped as `positions` in front; None where there is none.
+        batch : Batch
+            Shaped as `positions` in front.
         """
         if isinstance(self.X, Tensor):
             X = _select(self.X, index)
         else:
             X = self._read(self.X[positions.ravel()]).view(*positions.shape, -1)
-        y, weight = (
-            None if part is None else _select(part, index)
-            for part in (self.y, self.weight)
-        )
-        return X, y, weight
+        y = None if self.y is None else _select(self.y, index)
+        weight = None
+        if self.weight is not None:
+            starts = self.weight_starts
+            weight = _select(self.weight, index if starts is None else index + starts)
+        return Batch(X, y, weight, positions.shape[-1])
 
     def _read(self, X) -> Tensor:
         if isinstance(X, Tensor):
@@ -136,6 +206,17 @@ class Data(Dataset):
         # NOTE[DIFF] sparse inputs: scikit-learn multiplies sparse matrices
         dense = X.toarray() if scipy.sparse.issparse(X) else X
         return as_tensor(dense, self.dtype, self.device)
+
+
+def _fill_up(rows) -> tuple[NDArray | None, NDArray | None]:
+    """Bring members' rows to one length; the second result is None if they have it."""
+    if rows is None or isinstance(rows, np.ndarray):
+        return rows, None
+    lengths = np.array([len(own) for own in rows])
+    filled = np.stack([np.resize(own[:1], lengths.max()) for own in rows])
+    for member, own in zip(filled, rows, strict=True):
+        member[: len(own)] = own
+    return filled, None if len(set(lengths)) == 1 else lengths
 
 
 def _is_read_by_batch(X) -> bool:
@@ -155,6 +236,8 @@ def _select(tensor: Tensor, index: Tensor) -> Tensor:
 
 class Batches:
     """Iterates over the batches of an epoch; each pass is a new epoch.
+
+    Shuffles leave the order of the rows in the data, so that others go on from it.
 
     Parameters
     ----------
@@ -183,8 +266,22 @@ class Batches:
         if joins_last_row and len(bounds) > 2 and bounds[-1] - bounds[-2] == 1:
             del bounds[-2]
         self.sizes = [stop - start for start, stop in pairwise(bounds)]
-        self._n_in_block = max(1, _BLOCK_ELEMENTS // (batch_size * data.X.shape[1]))
         self._order = self._first_order()
+        if random_states:
+            data.rows = self._order
+        n_orders = 1 if self._order is None else len(np.atleast_2d(self._order))
+        n_elements = n_orders * batch_size * data.X.shape[1]
+        self._n_in_block = max(1, _BLOCK_ELEMENTS // n_elements)
+        self._parts = [self._part(start, stop) for start, stop in pairwise(bounds)]
+
+    def _part(self, start: int, stop: int) -> tuple[Tensor, Tensor] | None:
+        """Tell which rows of a batch do not fill up, and how many; None if all."""
+        lengths, device = self.data.lengths, self.data.device
+        if lengths is None or stop <= lengths.min():
+            return None
+        is_own = np.arange(start, stop) < lengths[:, np.newaxis]
+        mask, counts = (torch.from_numpy(a).to(device) for a in (is_own, is_own.sum(1)))
+        return mask.to(self.data.dtype), counts.to(self.data.dtype)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -196,13 +293,18 @@ class Batches:
         for i in range(0, len(self.sizes), self._n_in_block):
             sizes = self.sizes[i : i + self._n_in_block]
             rows = slice(start, start + sum(sizes))
-            yield from self._split(self._block(rows, index), sizes)
+            batches = self._split(self._block(rows, index), sizes)
+            parts = self._parts[i : i + self._n_in_block]
+            yield from (
+                _leave_out(batch, part)
+                for batch, part in zip(batches, parts, strict=True)
+            )
             start = rows.stop
 
     def _first_order(self) -> NDArray | None:
         rows = self.data.rows
         if rows is not None or not self.random_states:
-            return rows
+            return None if rows is None else rows.copy()
         n_members = len(self.random_states)
         order = np.arange(len(self.data))
         return order if n_members == 1 else np.tile(order, (n_members, 1))
@@ -211,9 +313,12 @@ class Batches:
         # as scikit-learn, each epoch shuffles the order of the last one
         if self._order is None or not self.random_states:
             return
-        members = zip(np.atleast_2d(self._order), self.random_states, strict=True)
-        orders = [order[state.permutation(len(order))] for order, state in members]
-        self._order = orders[0] if self._order.ndim == 1 else np.stack(orders)
+        orders = np.atleast_2d(self._order)
+        lengths = self.data.lengths
+        lengths = np.full(len(orders), len(self.data)) if lengths is None else lengths
+        members = zip(orders, self.random_states, lengths, strict=True)
+        for order, random_state, n in members:
+            order[:n] = order[:n][random_state.permutation(n)]
 
     def _block(self, rows: slice, index: Tensor | None) -> Batch:
         if self._order is None or index is None:
@@ -221,12 +326,22 @@ class Batches:
         return self.data.select(self._order[..., rows], index[..., rows])
 
     def _split(self, block: Batch, sizes: list[int]) -> Iterator[Batch]:
-        X, y, weight = block
+        X, y, weight, _ = block
         axis = X.ndim - 2
         empty = [None] * len(sizes)
-        return zip(
+        return map(
+            Batch,
             X.split(sizes, dim=axis),
             empty if y is None else y.split(sizes, dim=axis),
             empty if weight is None else weight.split(sizes, dim=axis),
-            strict=True,
+            sizes,
         )
+
+
+def _leave_out(batch: Batch, part: tuple[Tensor, Tensor] | None) -> Batch:
+    """Let the rows that only fill up weigh nothing."""
+    if part is None:
+        return batch
+    mask, counts = part
+    weight = mask if batch.weight is None else batch.weight * mask
+    return batch._replace(weight=weight, n_rows=counts)

@@ -1,6 +1,14 @@
 """The only import of names that scikit-learn and torch do not promise to keep."""
 
+from collections.abc import Callable
+from typing import Any
+
 from sklearn.base import _fit_context as fit_context
+from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
+from sklearn.model_selection._validation import _fit_and_score as fit_and_score
+from sklearn.model_selection._validation import _score as score
+from sklearn.pipeline import Pipeline
+from sklearn.utils._indexing import _safe_indexing as safe_index
 from sklearn.utils._param_validation import (
     Interval,
     Options,
@@ -8,10 +16,12 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict as lbfgs_print_option
+from sklearn.utils.metaestimators import _safe_split as safe_split
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call as check_partial_fit_first_call,
 )
 from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
+from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from torch import _foreach_copy_ as foreach_copy
 from torch import _fused_adam_ as fused_adam
@@ -27,18 +37,92 @@ def is_hooked(module: Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
+def replace_executor(evaluate_candidates: Callable, wrap: Callable) -> None:
+    """Let the fits of a search of scikit-learn go through another executor.
+
+    Parameters
+    ----------
+    evaluate_candidates : callable
+        What `BaseSearchCV._run_search` is handed: a closure over the `Parallel` that
+        its fits, delayed calls of `_fit_and_score`, are given to.
+    wrap : callable
+        Makes the other executor from that one.
+    """
+    names = evaluate_candidates.__code__.co_freevars
+    cell = evaluate_candidates.__closure__[names.index("parallel")]
+    cell.cell_contents = wrap(cell.cell_contents)
+
+
+def constraints_of(search: type) -> dict:
+    """Take scikit-learn's constraints on the parameters of a search."""
+    return search._parameter_constraints
+
+
+def unwrap_delayed(call: tuple) -> tuple[tuple, dict]:
+    """Take the arguments of a call that joblib's `delayed` has wrapped."""
+    _, args, kwargs = call
+    return args, kwargs
+
+
+def predicts_only(scorer: Any) -> bool:
+    """Whether a scorer is of scikit-learn's making, and looks at predictions alone."""
+    if isinstance(scorer, _MultimetricScorer):
+        return all(predicts_only(one) for one in scorer._scorers.values())
+    return isinstance(scorer, _BaseScorer | _PassthroughScorer)
+
+
+def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]:
+    """Fit all steps of a pipeline but the last.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Its steps are fitted in place.
+    X, y : array-like
+        Training data.
+    params : dict
+        What `Pipeline.fit` is passed beside them.
+
+    Returns
+    -------
+    Xt : array-like
+        Transformed inputs.
+    params : dict
+        What the last step's fit is passed beside inputs and targets.
+    """
+    context = pipeline._init_callback_context(max_subtasks=len(pipeline))
+    routed = pipeline._check_method_params(method="fit", props=params)
+    Xt = pipeline._fit(X, y, routed, raw_params=params, callback_ctx=context)
+    last = pipeline._get_metadata_for_step(
+        step_idx=len(pipeline) - 1,
+        step_params=routed[pipeline.steps[-1][0]],
+        all_params=params,
+    )
+    return Xt, last["fit"]
+
+
 __all__ = [
     "Interval",
     "Options",
     "StrOptions",
+    "check_method_params",
     "check_optimize_result",
     "check_partial_fit_first_call",
     "check_sample_weight",
+    "constraints_of",
+    "fit_and_score",
     "fit_context",
+    "fit_steps_before",
     "foreach_copy",
     "fused_adam",
     "is_hooked",
     "lbfgs_print_option",
+    "predicts_only",
+    "replace_executor",
     "run_backward",
+    "safe_index",
+    "safe_split",
+    "score",
+    "unwrap_delayed",
     "validate_parameter_constraints",
 ]

@@ -38,7 +38,7 @@ def train_full_batch(
         Iterations of the longest search.
     """
     options = {"max_fun": max_fun, "tol": tol, "verbose": verbose}
-    options.update(net.get_params_for("optimizer"))
+    options.update(net.paces[0].arguments)
     batch = net.prepare(data.take(slice(None)))
     net.start()
     net.trained_ = net.running_.copy()

@@ -1,7 +1,7 @@
 """The skorch net inside the estimators, and its only builder."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,14 @@ from torch import Tensor
 from sk_deep._backprop import ByHand, differentiator
 from sk_deep._batches import Batch, Batches, Data
 from sk_deep._graphs import Way
-from sk_deep._penalty import decay, penalise
+from sk_deep._paces import Pace, group_members
+from sk_deep._penalty import Number, decay, penalise
 from sk_deep._steps import MeanLoss, Step, total_loss
 from sk_deep._threads import threads_for
 from sk_deep.augmentation import Augment
 from sk_deep.losses import Criterion, smooth, soft_targets
 from sk_deep.network import MLP
-from sk_deep.schedules import SCHEDULES, Progress, Schedule
+from sk_deep.schedules import SCHEDULES
 from sk_deep.solvers import SOLVERS, Solver, make_optimizer
 
 _CHUNK_ELEMENTS = 2**19  # of the widest layer in prediction: they stay in the cache
@@ -43,11 +44,11 @@ class Net(NeuralNet):
         Classes of the network and of the loss.
     solver : Solver
         Row of the solver.
-    schedule : Schedule
-        Of the learning rate, its parameters bound.
-    alpha, l1_ratio : float, default=0.0
+    paces : sequence of Pace
+        What sets the steps: one for all members, or one for each.
+    alpha, l1_ratio : float or ndarray of shape (n_members,), default=0.0
         Strength of the penalty on the weights, and the L1 part of it.
-    label_smoothing : float, default=0.0
+    label_smoothing : float or ndarray of shape (n_members,), default=0.0
         Part of the targets that is spread over all classes.
     augmentation : Augment, default=None
         What is done to each batch.
@@ -60,13 +61,16 @@ class Net(NeuralNet):
     ----------
     running_ : ndarray of bool of shape (n_members,)
         Which members still train.
+    quorum : float
+        Part of the members below which those that run leave the loop, too.
     trained_ : ndarray of bool of shape (n_members,)
         Which members train, or trained, in the present epoch.
     epoch_values_ : dict of str to ndarray of shape (n_members,)
         What was recorded in the last epoch, member by member.
+    groups_ : list of slice
+        The members that the optimizer steps together, see `group_members`.
     rates_, reductions_ : ndarray of shape (n_groups,)
-        Learning rates, and the factors on them that plateaus brought; one group for
-        all members, or one each where plateaus act.
+        Learning rates, and the factors on them that plateaus brought.
     n_epochs_, n_samples_ : int
         Epochs of this optimizer, and rows seen in all.
     n_finished_ : int
@@ -79,24 +83,23 @@ class Net(NeuralNet):
         criterion,
         *,
         solver: Solver,
-        schedule: Schedule,
-        alpha: float = 0.0,
-        l1_ratio: float = 0.0,
-        label_smoothing: float = 0.0,
+        paces: Sequence[Pace],
+        alpha: float | NDArray = 0.0,
+        l1_ratio: float | NDArray = 0.0,
+        label_smoothing: float | NDArray = 0.0,
         augmentation: Augment | None = None,
         random_states: Sequence[RandomState] = (),
         **kwargs,
     ) -> None:
         self.solver = solver
-        self.schedule = schedule
+        self.paces = paces
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.label_smoothing = label_smoothing
         self.augmentation = augmentation
         self.random_states = random_states
+        self.quorum = 0.0
         super().__init__(module, criterion, **kwargs)
-
-    prefixes_ = [*NeuralNet.prefixes_, "optimizer"]  # L-BFGS has arguments alone
 
     # ---- building ------------------------------------------------------------------
 
@@ -111,35 +114,42 @@ class Net(NeuralNet):
 
     def initialize_optimizer(self, triggered_directly=None):
         """Build the optimizer over the flat buffer."""
-        groups = [{"params": leaves} for leaves in self._leaves()]
+        self.groups_ = group_members(
+            self.paces, self.n_members, together=self.solver.elementwise
+        )
         if self.optimizer is not None:
-            kwargs = self.get_params_for("optimizer")
+            groups = [
+                {"params": self._leaves(group), **pace.arguments}
+                for group, pace in self._paced_groups()
+            ]
+            first = self.paces[0]
             self.optimizer_ = make_optimizer(
-                self.optimizer, groups, lr=self.lr, **kwargs
+                self.optimizer, groups, lr=first.learning_rate, **first.arguments
             )
-        self.reductions_ = np.ones(len(groups))
+        self.reductions_ = np.ones(len(self.groups_))
         self.n_epochs_ = self.n_samples_ = 0
         self.loaded_training_ = None
         return self
 
-    def _leaves(self) -> list[list[Tensor]]:
-        """List the tensors to optimise, in one group or in a group per member."""
-        module, elementwise = self.module_, self.solver.elementwise
+    @property
+    def n_members(self) -> int:
+        """Number of networks."""
+        return self.module_.architecture["n_members"]
+
+    def _paced_groups(self) -> Iterator[tuple[slice, Pace]]:
+        """Yield the groups, and what sets their steps."""
+        for group in self.groups_:
+            yield group, self.paces[group.start if len(self.paces) > 1 else 0]
+
+    def _leaves(self, group: slice) -> list[Tensor]:
+        """List the tensors of a group of members to optimise."""
+        module = self.module_
+        if self.solver.elementwise:
+            rows = group if module.members else ...
+            return [_leaf(module.flat[rows], module.flat_grad[rows])]
         if not module.members:
-            return [
-                [_leaf(module.flat, module.flat_grad)]
-                if elementwise
-                else list(module.parameters())
-            ]
-        if not elementwise:
-            return [
-                [_leaf(p.data[i], p.grad[i]) for p in module.parameters()]
-                for i in range(*module.members)
-            ]
-        if not self.schedule.reduces_on_plateau:
-            return [[_leaf(module.flat, module.flat_grad)]]
-        pairs = zip(module.flat, module.flat_grad, strict=True)
-        return [[_leaf(*pair)] for pair in pairs]
+            return list(module.parameters())
+        return [_leaf(p.data[group.start], p.grad[group.start]) for p in module.packed]
 
     # ---- training ------------------------------------------------------------------
 
@@ -160,12 +170,21 @@ class Net(NeuralNet):
             joins_last_row=self.module_.mixes_rows,
         )
 
-    def data(self, X, y=None, weight=None, *, rows=None) -> Data:
+    def data(self, X, y=None, weight=None, *, rows=None, weight_sets=None) -> Data:
         """Make data of this network's dtype, on its device; see `Data`."""
         if rows is not None and not self.module_.members:
             (rows,) = rows
+            weight_sets = None if weight_sets is None else weight_sets[0]
         flat = self.module_.flat
-        return Data(X, y, weight, rows=rows, dtype=flat.dtype, device=flat.device)
+        return Data(
+            X,
+            y,
+            weight,
+            rows=rows,
+            weight_sets=weight_sets,
+            dtype=flat.dtype,
+            device=flat.device,
+        )
 
     @property
     def chunk_size(self) -> int:
@@ -196,7 +215,7 @@ class Net(NeuralNet):
         """
         self.start()
         self.notify("on_train_begin", X=X, y=y)
-        work = self.module_.flat.shape[-1] * self.batch_size * len(self.running_)
+        work = self.module_.flat.numel() * self.batch_size
         with threads_for(work):
             try:
                 self.fit_loop(X, y, epochs=epochs)
@@ -209,14 +228,15 @@ class Net(NeuralNet):
         """Make ready to train: every member runs, and its weights are kept."""
         module = self.module_
         self.differentiate_ = differentiator(module, self.criterion_)
-        self.running_ = np.ones(module.architecture["n_members"], dtype=bool)
+        self.running_ = np.ones(self.n_members, dtype=bool)
         self.epoch_values_: dict[str, NDArray] = {}
         self.outputs_: list[Tensor] = []
         self.n_finished_ = 0
+        self.alpha_, self.l1_ratio_ = map(self._number, (self.alpha, self.l1_ratio))
         if self.optimizer is not None:
             self.update_ = getattr(self.optimizer_, "update", self.optimizer_.step)
         tensors = (module.flat, module.flat_buffers)
-        self.kept_ = [(now.clone(), now) for now in tensors if now.numel()]
+        self.kept_ = [(now.clone(), now) for now in tensors]
         self.hooked_ = {
             name
             for name in _BATCH_HOOKS
@@ -253,9 +273,13 @@ class Net(NeuralNet):
             self.n_epochs_ += 1
             self.n_samples_ += len(X)
             self.end_epoch(datasets)
-            if not self.running_.any():
+            if self.is_over():
                 break
         return self
+
+    def is_over(self) -> bool:
+        """Whether to leave the loop before its last epoch."""
+        return not self.running_.any() or self.running_.mean() < self.quorum
 
     def end_epoch(self, datasets: Mapping[str, Data | None]) -> None:
         """Tell the callbacks, some of which may stop the training.
@@ -281,7 +305,7 @@ class Net(NeuralNet):
         if training:
             self._set_rates(0.0, 1 / len(iterator))
             self._history_row()["lr"] = float(self.rates_.mean())
-        varies = training and self.schedule.per_batch
+        varies = training and any(pace.schedule.per_batch for pace in self.paces)
         step = functools.partial(self._hooked, step_fn) if self.hooked_ else step_fn
         mean_loss = MeanLoss(self.criterion_)
         with torch.inference_mode(training and self.is_lean_):
@@ -311,8 +335,8 @@ class Net(NeuralNet):
 
         Parameters
         ----------
-        batch : tuple
-            Inputs, targets and weights.
+        batch : Batch
+            The batch.
         **fit_params : dict
             Of skorch; not used.
 
@@ -325,7 +349,7 @@ class Net(NeuralNet):
         if self._steps_by_gradient:
             step = self.gradient(self.differentiate_, batch)
             if self.solver.decouples_decay:
-                decay(self.module_, self.rates_ * self.alpha, self.l1_ratio)
+                decay(self.module_, self.decay_, self.l1_ratio_)
             self.update_()
             return step
         steps: list[Step] = []
@@ -351,26 +375,28 @@ class Net(NeuralNet):
 
         Parameters
         ----------
-        batch : tuple
-            Inputs, targets and weights.
+        batch : Batch
+            The batch.
 
         Returns
         -------
-        batch : tuple
+        batch : Batch
             The same, or new tensors.
         """
-        X, y, weight = batch
+        X, y, weight, n_rows = batch
         if self.augmentation is not None:
             if self.augmentation.mixes_targets:
                 y = self._soft_targets(y, X)
             X, y, weight = self.augmentation(X, y, weight, self.module_.generator)
             self._check_number_of_classes(y)
-        if self.label_smoothing:
+        if np.any(self.label_smoothing):
             y = self._soft_targets(y, X)
             is_indicator = self.criterion_.kind == "binary"
-            n_classes = 2 if is_indicator else y.shape[-1]
-            y = smooth(y, self.label_smoothing, n_classes)
-        return X, y, weight
+            amount = self._number(self.label_smoothing)
+            if isinstance(amount, Tensor):
+                amount = amount[:, None, None]
+            y = smooth(y, amount, 2 if is_indicator else y.shape[-1])
+        return Batch(X, y, weight, n_rows)
 
     def _check_number_of_classes(self, y: Tensor) -> None:
         """Check what a user's augmentation made of class indices."""
@@ -395,21 +421,20 @@ class Net(NeuralNet):
         ----------
         differentiate : Way
             The way to the gradient of a network.
-        batch : tuple
-            Inputs, targets and weights.
+        batch : Batch
+            The batch.
 
         Returns
         -------
         step : Step
             What tells the loss.
         """
-        X, y, weight = batch
-        n_rows = X.shape[-2]
+        X, y, weight, n_rows = batch
         share, total = (1 / n_rows, n_rows) if weight is None else _shares(weight)
         raw, losses = differentiate(X, y, share)
-        norm, strength = None, self.alpha / total
-        if self.alpha and not self.solver.decouples_decay:
-            norm = penalise(differentiate.module, strength, self.l1_ratio)
+        norm, strength = None, self.alpha_ / total
+        if np.any(self.alpha) and not self.solver.decouples_decay:
+            norm = penalise(differentiate.module, strength, self.l1_ratio_)
         if self.hooked_:
             named = differentiate.module.named_parameters()
             self._notify_batch(
@@ -419,9 +444,10 @@ class Net(NeuralNet):
                 training=True,
             )
         if weight is None:
-            return Step(raw, y, n_rows, None, losses, norm, self.alpha / 2)
+            return Step(raw, y, n_rows, None, losses, norm, self.alpha_ / 2)
+        counts = n_rows.unsqueeze(-1) if isinstance(n_rows, Tensor) else n_rows
         factor = strength * (n_rows / 2)
-        return Step(raw, y, n_rows, share * n_rows, losses, norm, factor)
+        return Step(raw, y, n_rows, share * counts, losses, norm, factor)
 
     def loss(self, step: Step) -> Tensor:
         """Compute the loss of a step, () or (n_members,)."""
@@ -429,25 +455,47 @@ class Net(NeuralNet):
 
     def _set_rates(self, done: float, next_done: float) -> None:
         """Set the learning rates, with the given parts of the epoch done."""
-        progress = Progress(
-            self.n_epochs_,
-            # NOTE as scikit-learn, a new optimizer starts at the initial rate, though
-            # the rows seen by the former one count later on
-            self.n_samples_ if self.n_epochs_ else 0,
-            min(1.0, (self.n_epochs_ + done) / self.max_epochs),
-            min(1.0, (self.n_epochs_ + next_done) / self.max_epochs),
-        )
-        self.rates_ = self.lr * self.schedule.factor(progress) * self.reductions_
+        progress = self.n_epochs_, self.n_samples_, done, next_done
+        rates = [pace.rate(*progress) for _, pace in self._paced_groups()]
+        self.rates_ = np.array(rates) * self.reductions_
         for group, rate in zip(self.optimizer_.param_groups, self.rates_, strict=True):
             group["lr"] = float(rate)
+        if self.solver.decouples_decay:
+            self.decay_ = self._number(self.member_rates() * self.alpha)
+
+    def member_rates(self) -> NDArray:
+        """Tell the learning rate of each member."""
+        sizes = [group.stop - group.start for group in self.groups_]
+        return np.repeat(self.rates_, sizes)
+
+    def rate_on_plateau(self, member: int) -> float | None:
+        """Tell the learning rate of a member, if plateaus reduce it."""
+        pace = self.paces[member if len(self.paces) > 1 else 0]
+        reduces = pace.schedule.reduces_on_plateau
+        return float(self.rates_[self.group_of(member)]) if reduces else None
+
+    def slow_down(self, member: int, divisor: float) -> None:
+        """Divide the learning rate of a member from the next epoch on."""
+        self.reductions_[self.group_of(member)] /= divisor
+
+    def group_of(self, member: int) -> int:
+        """Find the group of a member."""
+        return next(i for i, group in enumerate(self.groups_) if member < group.stop)
+
+    def _number(self, values: float | NDArray) -> Number:
+        """Take members' numbers to the device, or the one that all share."""
+        first, *others = np.ravel(values).tolist()
+        if all(other == first for other in others):
+            return first
+        return torch.tensor([first, *others]).to(self.module_.flat)
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params) -> Step:
         """Compute the outputs of a batch; their loss has no penalty."""
-        X, y, weight = batch
+        X, y, weight, n_rows = batch
         raw = self.module_(X)
         self.outputs_.append(raw)
-        size = X.shape[-2] if weight is None else weight.sum(dim=-1)
+        size = n_rows if weight is None else weight.sum(dim=-1)
         return Step(raw, y, size, weight)
 
     def record(self, name: str, values: NDArray) -> None:
@@ -470,11 +518,20 @@ class Net(NeuralNet):
 
     # ---- what is kept --------------------------------------------------------------
 
-    def keep(self, member: int) -> None:
-        """Keep the present weights of a member as its result."""
+    def keep(self, members: Sequence[int]) -> None:
+        """Keep the present weights of members as their results."""
+        if len(members) == self.n_members:
+            for kept, now in self.kept_:
+                kept.copy_(now)
+        elif len(members):
+            index = torch.as_tensor(members, device=self.device)
+            for kept, now in self.kept_:
+                kept.index_copy_(0, index, now.index_select(0, index))
+
+    def kept_of(self, member: int) -> list[Tensor]:
+        """Copy the parameters and the buffers that a member kept."""
         index = (member,) if self.module_.members else ()
-        for kept, now in self.kept_:
-            kept[index].copy_(now[index])
+        return [kept[index].clone() for kept, _ in self.kept_]
 
     def finish(self, member: int) -> None:
         """Take a member's kept weights as its result, whatever follows."""
@@ -504,9 +561,7 @@ def make_net(
     device: str,
     loss_params: Mapping[str, Any] | None = None,
     solver: Solver = SOLVERS["adam"],
-    solver_params: Mapping[str, Any] | None = None,
-    schedule: Schedule = SCHEDULES["constant"],
-    learning_rate: float = 1e-3,
+    paces: Sequence[Pace] = (Pace(1e-3, SCHEDULES["constant"], 1),),
     callbacks: Sequence = (),
     **kwargs,
 ) -> Net:
@@ -526,12 +581,8 @@ def make_net(
         Parameters of the loss.
     solver : Solver, default=adam
         Row of the solver.
-    solver_params : dict, default=None
-        Arguments of its optimizer, the learning rate apart.
-    schedule : Schedule, default=constant
-        Of the learning rate, with its parameters bound.
-    learning_rate : float, default=1e-3
-        Initial rate.
+    paces : sequence of Pace, default=(Pace(1e-3, constant, 1),)
+        What sets the steps: one for all members, or one for each.
     callbacks : sequence, default=()
         Of skorch.
     **kwargs : dict
@@ -550,16 +601,14 @@ def make_net(
         criterion__params=loss_params,
         solver=solver,
         optimizer=solver.optimizer,
-        schedule=schedule,
-        lr=learning_rate,
+        paces=paces,
+        lr=paces[0].learning_rate,
+        max_epochs=max(pace.max_epochs for pace in paces),
         callbacks=list(callbacks),
         train_split=None,
         verbose=0,
         device=device,
         **{f"module__{name}": value for name, value in architecture.items()},
-        **{
-            f"optimizer__{name}": value for name, value in (solver_params or {}).items()
-        },
         **kwargs,
     )
     return net.initialize()

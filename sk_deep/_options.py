@@ -6,7 +6,7 @@ the pair and leaves it inert.
 """
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
@@ -16,12 +16,14 @@ import torch
 from skorch.callbacks import Callback, LRScheduler, ParamMapper
 from torch import nn
 
+from sk_deep._paces import Pace
 from sk_deep._params import check_names, check_params
 from sk_deep.activations import ACTIVATIONS, get_activation
 from sk_deep.augmentation import Augment, get_augmentation
 from sk_deep.callbacks import DropoutAnnealing, GradientClip, MaxNorm
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS, Dropout
 from sk_deep.losses import get_loss
+from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.schedules import INERT_SCHEDULE, SCHEDULES, WARMUP, Schedule, get_schedule
 from sk_deep.solvers import SOLVERS, Solver, get_solver
 
@@ -196,6 +198,17 @@ def _check_residual(estimator, units: list[int]) -> None:
         )
 
 
+def mixes_rows(estimator) -> bool:
+    """Whether in training the output of a row depends on the rows beside it."""
+    name = estimator.normalization
+    return name is not None and NORMALIZATIONS[name].mixes_rows
+
+
+def draws_noise(estimator) -> bool:
+    """Whether training draws masks or other noise."""
+    return _drops(estimator) or estimator.augmentation is not None
+
+
 def batch_size(estimator, n_samples: int) -> int:
     """Count the rows of a batch, before it is clipped to the rows there are."""
     if estimator.batch_size == "auto":
@@ -255,8 +268,8 @@ def device(estimator) -> str:
     return name
 
 
-def solver(estimator) -> tuple[Solver, dict[str, Any]]:
-    """Row of the solver and the arguments of its optimizer, the rate apart."""
+def solver(estimator) -> Solver:
+    """Row of the solver."""
     if callable(estimator.solver) and not (
         inspect.isclass(estimator.solver)
         and issubclass(estimator.solver, torch.optim.Optimizer)
@@ -271,10 +284,9 @@ def solver(estimator) -> tuple[Solver, dict[str, Any]]:
         check_params(*given, row.constraints)
     else:
         check_names(*given, row.legal_params(estimator))
-    params = dict(estimator.solver_params or {})
     if row.optimizer is None:
         _check_full_batch(estimator)
-    return row, {**row.arguments(estimator), **params}
+    return row
 
 
 def is_full_batch(estimator) -> bool:
@@ -299,7 +311,18 @@ def _check_full_batch(estimator) -> None:
             )
 
 
-def schedule(estimator, row: Solver) -> Schedule:
+def pace(estimator, row: Solver) -> Pace:
+    """Collect what sets the steps of a solver."""
+    rate = estimator.learning_rate_init
+    return Pace(
+        row.learning_rate if rate == "auto" else float(rate),
+        _schedule(estimator, row),
+        int(estimator.max_iter),
+        {**row.arguments(estimator), **(estimator.solver_params or {})},
+    )
+
+
+def _schedule(estimator, row: Solver) -> Schedule:
     """Schedule of the learning rate, with its parameters bound."""
     name = estimator.learning_rate
     if isinstance(name, str) and name in row.leaves_inert:
@@ -319,12 +342,6 @@ def schedule(estimator, row: Solver) -> Schedule:
     if known and known.takes_power_t:
         params["power_t"] = estimator.power_t
     return get_schedule(name, **params)
-
-
-def learning_rate(estimator, row: Solver) -> float:
-    """Initial learning rate."""
-    rate = estimator.learning_rate_init
-    return row.learning_rate if rate == "auto" else float(rate)
 
 
 def loss_params(estimator) -> dict[str, Any]:
@@ -348,17 +365,34 @@ def augmentation(estimator, n_features: int) -> Augment | None:
     return get_augmentation(name, n_features, params)
 
 
-def callbacks(estimator) -> list[Callback]:
-    """Build the callbacks of the options that act between the engine's steps."""
-    found: list[Callback] = []
-    if estimator.gradient_clip is not None:
-        found.append(GradientClip(estimator.gradient_clip))
-    if estimator.max_norm is not None:
-        found.append(MaxNorm(estimator.max_norm))
-    if _drops(estimator):
-        row = DROPOUT_SCHEDULES[estimator.dropout_schedule]
+def callbacks(estimators: Sequence) -> list[Callback]:
+    """Build the callbacks of the options that act between the engine's steps.
+
+    Parameters
+    ----------
+    estimators : sequence of estimator
+        One for all members, or each member's, which have the same options on.
+
+    Returns
+    -------
+    callbacks : list of Callback
+        Of skorch.
+    """
+    first, found = estimators[0], list[Callback]()
+    if first.gradient_clip is not None:
+        found.append(GradientClip(_of_each(estimators, "gradient_clip")))
+    if first.max_norm is not None:
+        found.append(MaxNorm(_of_each(estimators, "max_norm")))
+    if _drops(first):
+        row = DROPOUT_SCHEDULES[first.dropout_schedule]
         found.append(DropoutAnnealing(row.factor))
     return found
+
+
+def _of_each(estimators: Sequence, name: str) -> Any:
+    """Value of a parameter, or of each member's."""
+    values = [getattr(estimator, name) for estimator in estimators]
+    return values[0] if len(values) == 1 else values
 
 
 def _drops(estimator) -> bool:

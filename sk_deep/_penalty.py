@@ -6,13 +6,14 @@ is scikit-learn's.
 """
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sk_deep.network import MLP
 
+Number = float | Tensor  # one for all members, or a tensor of one for each
 
-def penalise(module: MLP, strength: float | Tensor, l1_ratio: float) -> Tensor:
+
+def penalise(module: MLP, strength: Number, l1_ratio: Number) -> Tensor:
     """Add the gradient of the penalty to the network's.
 
     Parameters
@@ -21,7 +22,7 @@ def penalise(module: MLP, strength: float | Tensor, l1_ratio: float) -> Tensor:
         The network.
     strength : float or Tensor of shape () or (n_members,)
         The penalty's factor.
-    l1_ratio : float
+    l1_ratio : float or Tensor of shape (n_members,)
         The L1 part of it, in [0, 1].
 
     Returns
@@ -30,38 +31,40 @@ def penalise(module: MLP, strength: float | Tensor, l1_ratio: float) -> Tensor:
         ``2 r |W|_1 + (1 - r) |W|^2``: the penalty is half the strength times it.
     """
     weights, gradient = module.weights, module.weights_grad
-    if not l1_ratio:
+    if not isinstance(l1_ratio, Tensor) and not l1_ratio:
         _add(gradient, weights, strength)
         return torch.linalg.vecdot(weights, weights)
-    signs, ridge = weights.sign(), (1 - l1_ratio) * weights
-    _add(gradient, ridge + l1_ratio * signs, strength)
-    return torch.linalg.vecdot(weights, ridge + 2 * l1_ratio * signs)
+    part = _of_members(l1_ratio)
+    signs, ridge = weights.sign(), (1 - part) * weights
+    _add(gradient, ridge + part * signs, strength)
+    return torch.linalg.vecdot(weights, ridge + 2 * part * signs)
 
 
-def decay(module: MLP, strength: NDArray, l1_ratio: float) -> None:
+def decay(module: MLP, strength: Number, l1_ratio: Number) -> None:
     """Move the weights down the penalty's slope.
 
     Parameters
     ----------
     module : MLP
         The network.
-    strength : ndarray of shape (1,) or (n_members,)
-        Learning rates times alpha.
-    l1_ratio : float
+    strength : float or Tensor of shape (n_members,)
+        Learning rate times alpha.
+    l1_ratio : float or Tensor of shape (n_members,)
         The L1 part of the penalty, in [0, 1].
     """
-    weights = module.weights
-    rate = float(strength[0]) if len(strength) == 1 else _column(strength, weights)
-    if l1_ratio > 0:
-        weights.sub_(rate * l1_ratio * weights.sign())
-    weights.mul_(1 - rate * (1 - l1_ratio))
+    weights, part = module.weights, _of_members(l1_ratio)
+    rate = _of_members(strength)
+    if isinstance(part, Tensor) or part > 0:
+        weights.sub_(rate * part * weights.sign())
+    weights.mul_(1 - rate * (1 - part))
 
 
-def _column(values: NDArray, like: Tensor) -> Tensor:
-    return torch.as_tensor(values, dtype=like.dtype).to(like.device).unsqueeze(-1)
+def _of_members(value: Number) -> Number:
+    """Let a number of each member act on all its weights."""
+    return value.unsqueeze(-1) if isinstance(value, Tensor) else value
 
 
-def _add(gradient: Tensor, slope: Tensor, strength: float | Tensor) -> None:
+def _add(gradient: Tensor, slope: Tensor, strength: Number) -> None:
     if isinstance(strength, Tensor):
         gradient.addcmul_(slope, strength.unsqueeze(-1))
     else:

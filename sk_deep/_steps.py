@@ -82,6 +82,11 @@ def total_loss(criterion: Criterion, steps: Sequence[Step]) -> Tensor:
     return total if first.norm is None else total + _total_penalty(steps)
 
 
+def _kind(step: Step) -> tuple[int, bool]:
+    """Whether targets are indices or probabilities, and rows are weighted."""
+    return step.y.ndim, step.weight is None
+
+
 def _total_penalty(steps: Sequence[Step]) -> Tensor:
     norms = _wide(torch.stack([step.norm for step in steps], dim=-1))
     factors: list[Any] = [step.penalty_factor for step in steps]
@@ -113,8 +118,8 @@ class MeanLoss:
 
     def add(self, step: Step) -> None:
         """Add a step."""
-        if self.pending and step.y.ndim != self.pending[0].y.ndim:
-            self._settle()  # indices, then probabilities, or the reverse
+        if self.pending and _kind(step) != _kind(self.pending[0]):
+            self._settle()
         self.pending.append(step)
         self.n_pending += step.raw.numel()
         if self.n_pending > _PENDING_ELEMENTS:

@@ -1,7 +1,7 @@
 """What early stopping watches: which rows, and how they are scored."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,12 +57,28 @@ class Fold(NamedTuple):
             return train, None
         return train, _data(net, self.valid, self.valid_positions)
 
-    def parts(self, n_members: int) -> Iterator[Rows]:
-        """Yield the rows that each member validates on."""
+    def parts(self, n_members: int) -> list["Part"]:
+        """List the rows that each member validates on."""
         positions = self.valid_positions
-        for i in range(n_members):
-            rows = slice(None) if positions is None else positions[i]
-            yield Rows(*(None if part is None else part[rows] for part in self.valid))
+        if positions is None:
+            return [Part.of(self.valid, slice(None))] * n_members
+        return [Part.of(self.valid, own) for own in positions]
+
+
+class Part(NamedTuple):
+    """What a member is scored on: rows of inputs, and what belongs to them."""
+
+    X: Any
+    rows: Any
+    y: NDArray
+    target: NDArray
+    weight: NDArray | None
+
+    @classmethod
+    def of(cls, valid: Rows, rows) -> "Part":
+        """Select rows; those of the inputs when they are wanted."""
+        weight = None if valid.weight is None else valid.weight[rows]
+        return cls(valid.X, rows, valid.y[rows], valid.target[rows], weight)
 
 
 def _data(net: Net, rows: Rows, positions: NDArray | None) -> Data:
@@ -138,33 +154,34 @@ def _rare_class_error(error: ValueError, y: NDArray) -> ValueError:
     )
 
 
-def validation_score(estimator, fold: Fold) -> Callable[[Net], list[float] | NDArray]:
+def validation_score(
+    estimators: Sequence, parts: Sequence[Part]
+) -> Callable[[Net], list[float] | NDArray]:
     """Build the function of a net that scores its members on the validation rows.
 
     Parameters
     ----------
-    estimator : estimator
-        With `scoring`, and what decodes the outputs.
-    fold : Fold
-        With validation rows.
+    estimators : sequence of estimator
+        Each member's, with one `scoring`, and what decodes the outputs.
+    parts : sequence of Part
+        What each member is scored on.
 
     Returns
     -------
     score : callable
         Gives a score per member.
     """
-    parts = list(fold.parts(estimator.n_members))
-    if estimator.scoring == "loss":
+    scoring = estimators[0].scoring
+    if scoring == "loss":
         return lambda net: -net.epoch_values_["valid_loss"]
-    if estimator.scoring is None:
-        return _default_score(estimator, parts)
-    scorer = get_scorer(estimator.scoring)
-    if fold.valid.weight is not None and not _takes_weights(scorer):
+    if scoring is None:
+        return _default_score(estimators, parts)
+    scorer = get_scorer(scoring)
+    if parts[0].weight is not None and not _takes_weights(scorer):
         raise ValueError(
-            "scoring must take sample_weight where there are any, however: "
-            f"scoring={estimator.scoring!r}."
+            f"scoring must take sample_weight where there are any, however: {scoring=}."
         )
-    return _scorer_score(estimator, parts, scorer)
+    return _scorer_score(estimators, parts, scorer)
 
 
 def _takes_weights(scorer: Callable) -> bool:
@@ -172,29 +189,35 @@ def _takes_weights(scorer: Callable) -> bool:
     return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _default_score(estimator, parts: list[Rows]):
+def _default_score(estimators: Sequence, parts: Sequence[Part]):
     def score(net: Net) -> list[float]:
-        raw = torch.cat(net.outputs_, dim=-2)
-        outputs = net.criterion_.inverse_link(raw).numpy(force=True)
-        outputs = outputs.reshape(len(parts), -1, outputs.shape[-1])
+        members = zip(estimators, parts, _validation_outputs(net), strict=True)
         return [
-            estimator._score(part.target, members_outputs, part.weight)
-            for part, members_outputs in zip(parts, outputs, strict=True)
+            estimator._score(part.target, outputs[: len(part.target)], part.weight)
+            for estimator, part, outputs in members
         ]
 
     return score
 
 
-def _scorer_score(estimator, parts: list[Rows], scorer: Callable):
-    candidate = estimator._copy()
-    vars(candidate).pop("feature_names_in_", None)  # the checked rows have no names
+def _validation_outputs(net: Net) -> NDArray:
+    """Outputs of the epoch's validation, (n_members, n_rows, n_outputs)."""
+    raw = torch.cat(net.outputs_, dim=-2)
+    outputs = net.criterion_.inverse_link(raw).numpy(force=True)
+    return outputs if outputs.ndim == 3 else outputs[np.newaxis]
+
+
+def _scorer_score(estimators: Sequence, parts: Sequence[Part], scorer: Callable):
+    candidates = [estimator._copy() for estimator in estimators]
+    for candidate in candidates:  # the checked rows have no names
+        vars(candidate).pop("feature_names_in_", None)
 
     def score(net: Net) -> list[float]:
         scores = []
-        for i, part in enumerate(parts):
+        for i, (candidate, part) in enumerate(zip(candidates, parts, strict=True)):
             candidate.net_ = member_net(net, i)
             weight = {} if part.weight is None else {"sample_weight": part.weight}
-            scores.append(scorer(candidate, part.X, part.y, **weight))
+            scores.append(scorer(candidate, part.X[part.rows], part.y, **weight))
         return scores
 
     return score

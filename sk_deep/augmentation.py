@@ -19,10 +19,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from sk_deep._batches import Batch
 from sk_deep._compat import Interval
 from sk_deep._params import check_params
 
+_Rows = tuple[Tensor, Tensor | None, Tensor | None]  # inputs, targets, weights
 _Function = Callable[[Tensor, Tensor | None, Generator], tuple[Tensor, Tensor | None]]
 
 
@@ -36,7 +36,7 @@ def _noise(
     generator: Generator,
     *,
     scale: float = 0.1,
-) -> Batch:
+) -> _Rows:
     """Add N(0, scale^2) to every value."""
     # not empty_like: the draws must not depend on the memory layout of X
     noise = torch.empty(X.shape, dtype=X.dtype, device=X.device)
@@ -53,7 +53,7 @@ def _mixup(
     generator: Generator,
     *,
     alpha: float = 0.2,
-) -> Batch:
+) -> _Rows:
     """Mix each row i with a row j: ``lam x_i + (1 - lam) x_j``, targets alike.
 
     As in the authors' code, a batch has one ``lam ~ Beta(alpha, alpha)``, and the rows
@@ -186,7 +186,7 @@ def _shift(
     *,
     image_shape: Sequence[int],
     max_shift: float = 2.0,
-) -> Batch:
+) -> _Rows:
     """Move each image down and right by uniform draws up to `max_shift` pixels."""
     offsets = X.new_empty(*X.shape[:-1], 2)
     offsets.uniform_(-max_shift, max_shift, generator=generator)
@@ -201,7 +201,7 @@ def _rotate(
     *,
     image_shape: Sequence[int],
     max_degrees: float = 10.0,
-) -> Batch:
+) -> _Rows:
     """Rotate each image by a uniform draw up to `max_degrees`, either way."""
     degrees = X.new_empty(X.shape[:-1])
     degrees.uniform_(-max_degrees, max_degrees, generator=generator)
@@ -279,7 +279,7 @@ class Augmentation:
         Whether inputs are images, and `image_shape` says of which shape.
     """
 
-    augment: Callable[..., Batch]
+    augment: Callable[..., _Rows]
     summary: str
     source: str
     constraints: Mapping[str, list]
@@ -348,7 +348,7 @@ class Augment:
         Whether targets must be floats, class probabilities instead of class indices.
     """
 
-    function: Callable[[Tensor, Tensor | None, Tensor | None, Generator], Batch]
+    function: Callable[[Tensor, Tensor | None, Tensor | None, Generator], _Rows]
     mixes_targets: bool = False
 
     def __call__(
@@ -357,7 +357,7 @@ class Augment:
         y: Tensor | None,
         weight: Tensor | None,
         generator: Generator,
-    ) -> Batch:
+    ) -> _Rows:
         """Augment a batch."""
         return self.function(X, y, weight, generator)
 
@@ -410,7 +410,7 @@ def _call(
     y: Tensor | None,
     weight: Tensor | None,
     generator: Generator,
-) -> Batch:
+) -> _Rows:
     """Augment a batch by a user's function."""
     pair = function(X.clone(), None if y is None else y.clone(), generator)
     if not isinstance(pair, tuple) or len(pair) != 2:

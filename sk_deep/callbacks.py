@@ -1,13 +1,14 @@
 """The skorch callbacks of the package; each overrides what it needs, no more."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
+from torch import Tensor
 
 from sk_deep.exceptions import divergence
 
@@ -51,8 +52,8 @@ class MaxNorm(Callback):
 
     Parameters
     ----------
-    bound : float
-        The largest norm.
+    bound : float or sequence of float
+        The largest norm, or each member's.
 
     References
     ----------
@@ -61,7 +62,7 @@ class MaxNorm(Callback):
     sec. 5.1.
     """
 
-    def __init__(self, bound: float) -> None:
+    def __init__(self, bound: float | Sequence[float]) -> None:
         self.bound = bound
 
     @torch.no_grad()
@@ -69,8 +70,7 @@ class MaxNorm(Callback):
         """Scale down the weights of the units that are beyond the bound."""
         if training:
             for layer in net.module_.linear_layers():
-                norms = layer.weight.norm(dim=-2, keepdim=True)
-                layer.weight.mul_(self.bound / norms.clamp(min=self.bound))
+                _shrink(layer.weight, self.bound, dim=-2)
 
 
 class GradientClip(Callback):
@@ -78,8 +78,8 @@ class GradientClip(Callback):
 
     Parameters
     ----------
-    bound : float
-        The largest norm.
+    bound : float or sequence of float
+        The largest norm, or each member's.
 
     References
     ----------
@@ -87,14 +87,20 @@ class GradientClip(Callback):
     neural networks", ICML 2013, alg. 1.
     """
 
-    def __init__(self, bound: float) -> None:
+    def __init__(self, bound: float | Sequence[float]) -> None:
         self.bound = bound
 
     def on_grad_computed(self, net, **kwargs) -> None:
         """Scale the gradients that are beyond the bound."""
-        gradient = net.module_.flat_grad
-        norms = gradient.norm(dim=-1, keepdim=True)
-        gradient.mul_(self.bound / norms.clamp(min=self.bound))
+        _shrink(net.module_.flat_grad, self.bound, dim=-1)
+
+
+def _shrink(tensor: Tensor, bound: float | Sequence[float], *, dim: int) -> None:
+    """Scale down what has a norm beyond the bound."""
+    norms = tensor.norm(dim=dim, keepdim=True)
+    limit = torch.as_tensor(bound, dtype=tensor.dtype, device=tensor.device)
+    limit = limit.view(-1, *[1] * (tensor.ndim - 1)) if limit.ndim else limit
+    tensor.mul_(limit / norms.clamp(min=limit))
 
 
 class DropoutAnnealing(Callback):
@@ -121,18 +127,17 @@ class Stopping(Callback):
     """Stop each member when it no longer improves, and keep its weights.
 
     With a validation score the weights of the best epoch are kept, otherwise those of
-    the last. This is scikit-learn's rule, member by member.
+    the last. This is scikit-learn's rule, member by member. Where the schedule is
+    "adaptive", the learning rate is divided by 5 instead, down to 1e-6.
 
     Parameters
     ----------
-    tol : float
-        Least improvement that counts.
-    n_iter_no_change : int or inf
-        Epochs without improvement that are allowed.
+    tol : float or sequence of float
+        Least improvement that counts, or each member's.
+    n_iter_no_change : int, inf or sequence of them
+        Epochs without improvement that are allowed, or each member's.
     validates : bool
         Whether to watch the validation score rather than the training loss.
-    reduces_rate : bool
-        Whether to divide the learning rate by 5 and go on, down to 1e-6.
     best : ndarray of shape (n_members,)
         Best value so far, of the score or of the negative loss.
     n_stale : ndarray of shape (n_members,)
@@ -143,19 +148,18 @@ class Stopping(Callback):
 
     def __init__(
         self,
-        tol: float,
-        n_iter_no_change: float,
+        tol: float | Sequence[float],
+        n_iter_no_change: float | Sequence[float],
         *,
         validates: bool,
-        reduces_rate: bool,
         best: NDArray,
         n_stale: NDArray,
         verbose: bool = False,
     ) -> None:
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
+        self.tol = np.broadcast_to(tol, best.shape).tolist()
+        patience = np.broadcast_to(np.asarray(n_iter_no_change, object), best.shape)
+        self.n_iter_no_change = patience.tolist()
         self.validates = validates
-        self.reduces_rate = reduces_rate
         self.best = best
         self.n_stale = n_stale
         self.verbose = verbose
@@ -163,22 +167,23 @@ class Stopping(Callback):
     def on_epoch_end(self, net, **kwargs) -> None:
         """Judge each running member."""
         name, sign = ("valid_score", 1) if self.validates else ("train_loss", -1)
-        for member in np.flatnonzero(net.running_):
-            self._judge(net, member, sign * net.epoch_values_[name][member])
+        values = sign * net.epoch_values_[name]
+        running = np.flatnonzero(net.running_).tolist()
+        net.keep([i for i in running if self._judge(net, i, float(values[i]))])
 
-    def _judge(self, net, member: int, value: float) -> None:
-        stale = value < self.best[member] + self.tol
+    def _judge(self, net, member: int, value: float) -> bool:
+        """Stop a member if it is time to, and tell whether to keep its weights."""
+        stale = value < self.best[member] + self.tol[member]
         self.n_stale[member] = self.n_stale[member] + 1 if stale else 0
         improved = value > self.best[member]
         if improved:
             self.best[member] = value
         if not np.isfinite(net.epoch_values_["train_loss"][member]):
             self._diverge(net, member)
-            return
-        if improved or not self.validates:
-            net.keep(member)
-        if self.n_stale[member] > self.n_iter_no_change:
+            return False
+        if self.n_stale[member] > self.n_iter_no_change[member]:
             self._stop_or_slow(net, member)
+        return improved or not self.validates
 
     def _diverge(self, net, member: int) -> None:
         epoch = net.history[-1, "epoch"]
@@ -198,18 +203,19 @@ class Stopping(Callback):
     def _stop_or_slow(self, net, member: int) -> None:
         watched = "Validation score" if self.validates else "Training loss"
         message = (
-            f"{watched} did not improve more than tol={self.tol:f} for "
-            f"{self.n_iter_no_change} consecutive epochs."
+            f"{watched} did not improve more than tol={self.tol[member]:f} for "
+            f"{self.n_iter_no_change[member]} consecutive epochs."
         )
-        if not self.reduces_rate:
+        rate = net.rate_on_plateau(member)
+        if rate is None:
             net.finish(member)
             message += " Stopping."
-        elif net.rates_[member] <= _SMALLEST_RATE:
+        elif rate <= _SMALLEST_RATE:
             net.finish(member)
             message += " Learning rate too small. Stopping."
         else:
-            net.reductions_[member] /= 5.0
+            net.slow_down(member, 5.0)
             self.n_stale[member] = 0
-            message += f" Setting learning rate to {net.rates_[member] / 5:f}"
+            message += f" Setting learning rate to {rate / 5:f}"
         if self.verbose:
             print(message)

@@ -9,13 +9,14 @@ random state is touched.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sk_deep._compat import Interval, StrOptions
@@ -48,8 +49,9 @@ class Dropout(nn.Module):
 
     Parameters
     ----------
-    p : float
-        Probability of dropping a unit, in [0, 1); rounded to a multiple of 2**-16.
+    p : float or sequence of float
+        Probability of dropping a unit, in [0, 1), one for all members or each
+        member's; rounded to a multiple of 2**-16.
     members : tuple of int, default=()
         ``()`` for one network, ``(n_members,)`` for a stack.
 
@@ -82,10 +84,12 @@ class Dropout(nn.Module):
     predicts_by_p = False
     kept_p: Tensor
 
-    def __init__(self, p: float, *, members: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, p: float | Sequence[float], *, members: tuple[int, ...] = ()
+    ) -> None:
         super().__init__()
         self.generator: torch.Generator | None = None
-        self._initial_p = p
+        self._initial_p = np.asarray(p, dtype=float)
         if self.predicts_by_p:
             self.register_buffer("kept_p", torch.zeros(*members, 1, 1))
         self.anneal(1.0)
@@ -96,15 +100,32 @@ class Dropout(nn.Module):
         return False
 
     @property
-    def p(self) -> float:
-        """Probability of dropping a unit."""
-        return self._n_drop / _LEVELS
+    def p(self) -> float | list[float]:
+        """Probability of dropping a unit, or each member's."""
+        return (self._n_drop / _LEVELS).tolist()
 
     def anneal(self, factor: float) -> None:
         """Set `p` to a part of its initial value."""
-        self._n_drop = min(round(factor * self._initial_p * _LEVELS), _LEVELS - 1)
+        n_drop = np.round(factor * self._initial_p * _LEVELS)
+        self._n_drop = np.minimum(n_drop, _LEVELS - 1)
+        self._tensors: dict[Any, Tensor] = {}
         if self.predicts_by_p:
-            self.kept_p.fill_(self.p)
+            self.kept_p.copy_(torch.as_tensor(self.p)[..., None, None])
+
+    def _numbers(self, values: NDArray, like: Tensor, dtype: torch.dtype) -> Any:
+        """Take a number, or the members' to act on values of the shape of `like`."""
+        if not values.ndim:
+            return values.item()
+        key = dtype, like.ndim, like.device
+        if key not in self._tensors:
+            shape = (-1, *[1] * (like.ndim - 1))
+            tensor = torch.as_tensor(values).view(shape).to(like.device, dtype)
+            self._tensors[key] = tensor
+        return self._tensors[key]
+
+    def probability(self, like: Tensor) -> Any:
+        """Tell `p`, as it acts on values of the shape and dtype of `like`."""
+        return self._numbers(self._n_drop / _LEVELS, like, like.dtype)
 
     def bits(self, like: Tensor) -> Tensor:
         """Draw integers, uniform in [-2**15, 2**15), of the shape of a tensor."""
@@ -115,11 +136,12 @@ class Dropout(nn.Module):
 
     def keep(self, like: Tensor) -> Tensor:
         """Draw booleans that are true with probability 1 - p."""
-        return self.bits(like) >= self._n_drop - _LEVELS // 2
+        threshold = self._n_drop - _LEVELS // 2
+        return self.bits(like) >= self._numbers(threshold, like, torch.int16)
 
     def mask(self, x: Tensor) -> Tensor:
         """Draw a mask of zeros and 1 / (1 - p), of the shape and dtype of `x`."""
-        return self.keep(x).to(x.dtype).mul_(1 / (1 - self.p))
+        return self.keep(x).to(x.dtype).mul_(1 / (1 - self.probability(x)))
 
     def forward(self, h: Tensor, z: Tensor | None = None) -> Tensor:
         """Multiply by a mask in training (sec. 4, r ~ Bernoulli), else pass on."""
@@ -151,7 +173,7 @@ class GaussianDropout(Dropout):
 
     Parameters
     ----------
-    p : float
+    p : float or sequence of float
         Probability of dropping a unit in the dropout of equal variance, in [0, 1).
     members : tuple of int, default=()
         ``()`` for one network, ``(n_members,)`` for a stack.
@@ -166,7 +188,8 @@ class GaussianDropout(Dropout):
     def mask(self, x: Tensor) -> Tensor:
         """Draw the factors, of the shape and dtype of `x`."""
         noise = torch.empty_like(x).normal_(generator=self.generator)
-        return noise.mul_(math.sqrt(self.p / (1 - self.p))).add_(1)
+        p = self.probability(x)
+        return noise.mul_((p / (1 - p)) ** 0.5).add_(1)
 
 
 class AlphaDropout(Dropout):
@@ -176,7 +199,7 @@ class AlphaDropout(Dropout):
 
     Parameters
     ----------
-    p : float
+    p : float or sequence of float
         Probability of dropping a unit, in [0, 1).
     members : tuple of int, default=()
         ``()`` for one network, ``(n_members,)`` for a stack.
@@ -195,9 +218,10 @@ class AlphaDropout(Dropout):
         if not self.training:
             return h
         limit = -SELU_SCALE * SELU_ALPHA  # alpha', that of selu at minus infinity
-        q = 1 - self.p
-        a = (q + limit**2 * q * self.p) ** -0.5
-        b = -a * self.p * limit
+        p = self.probability(h)
+        q = 1 - p
+        a = (q + limit**2 * q * p) ** -0.5
+        b = -a * p * limit
         return torch.where(self.keep(h), a * h + b, a * limit + b)
 
 
@@ -211,7 +235,7 @@ class Standout(Dropout):
 
     Parameters
     ----------
-    p : float
+    p : float or sequence of float
         Probability of dropping a unit at ``alpha z + beta = 0``, in [0, 1).
     members : tuple of int, default=()
         ``()`` for one network, ``(n_members,)`` for a stack.
@@ -235,7 +259,7 @@ class Standout(Dropout):
 
     def __init__(
         self,
-        p: float,
+        p: float | Sequence[float],
         *,
         members: tuple[int, ...] = (),
         alpha: float = 1.0,
@@ -268,7 +292,7 @@ class DropConnect(Dropout):
 
     Parameters
     ----------
-    p : float
+    p : float or sequence of float
         Probability of dropping a weight that leads into a hidden unit, in [0, 1).
     members : tuple of int, default=()
         ``()`` for one network, ``(n_members,)`` for a stack.
@@ -297,7 +321,11 @@ class DropConnect(Dropout):
         return params.get("inference") == "gaussian"
 
     def __init__(
-        self, p: float, *, members: tuple[int, ...] = (), inference: str = "mean"
+        self,
+        p: float | Sequence[float],
+        *,
+        members: tuple[int, ...] = (),
+        inference: str = "mean",
     ) -> None:
         super().__init__(p, members=members)
         self.inference = inference
@@ -338,7 +366,7 @@ DROPOUTS: dict[str, type[Dropout]] = {
 }
 
 
-def dropout_of_inputs(dropout_type: str, p: float) -> Dropout:
+def dropout_of_inputs(dropout_type: str, p: float | Sequence[float]) -> Dropout:
     """Build the layer that acts on the inputs beside a type of dropout."""
     kind = DROPOUTS[dropout_type]
     return kind(p) if kind.acts_on_inputs else Dropout(p)

@@ -147,10 +147,11 @@ class MLP(nn.Module):
         Activation of each hidden layer, a key of `ACTIVATIONS` or a module class.
     maxout_pieces : int, default=2
         Linear pieces of a maxout unit.
-    dropout : sequence of float, default=None
-        Probability of dropping a unit of each hidden layer; None is 0 for all.
-    input_dropout : float, default=0.0
-        Probability of dropping an input.
+    dropout : sequence, default=None
+        Probability of dropping a unit of each hidden layer, a float or each member's;
+        None is 0 for all.
+    input_dropout : float or sequence of float, default=0.0
+        Probability of dropping an input, or each member's.
     dropout_type : str, default="standard"
         Key of `DROPOUTS`.
     dropout_params : dict, default=None
@@ -205,8 +206,8 @@ class MLP(nn.Module):
         activation: Sequence[str | type[nn.Module]],
         *,
         maxout_pieces: int = 2,
-        dropout: Sequence[float] | None = None,
-        input_dropout: float = 0.0,
+        dropout: Sequence[float | Sequence[float]] | None = None,
+        input_dropout: float | Sequence[float] = 0.0,
         dropout_type: str = "standard",
         dropout_params: Mapping[str, Any] | None = None,
         normalization: str | None = None,
@@ -237,7 +238,9 @@ class MLP(nn.Module):
             normalization is not None and NORMALIZATIONS[normalization].mixes_rows
         )
         self.input_dropout = (
-            dropout_of_inputs(dropout_type, input_dropout) if input_dropout else None
+            dropout_of_inputs(dropout_type, input_dropout)
+            if np.any(input_dropout)
+            else None
         )
         widths = [n_features, *hidden_units]
         self.hidden = nn.ModuleList(
@@ -266,10 +269,10 @@ class MLP(nn.Module):
             skips=a["residual"] and i > 0 and n_in == n_out,
         )
 
-    def _dropout(self, p: float) -> Dropout | None:
+    def _dropout(self, p: float | Sequence[float]) -> Dropout | None:
         kind = DROPOUTS[self.architecture["dropout_type"]]
         params = self.architecture["dropout_params"]
-        return kind(p, members=self.members, **params) if p else None
+        return kind(p, members=self.members, **params) if np.any(p) else None
 
     def _flatten(self, dtype: torch.dtype, device: str) -> None:
         """Move all parameters, their gradients and the buffers into flat tensors."""
@@ -353,28 +356,26 @@ class MLP(nn.Module):
         weight_init : str, default="auto"
             Key of `INITIALIZERS`.
         """
-        for i, random_state in enumerate(random_states):
-            for layer, draw in zip(
-                self.linear_layers(), self._draws(weight_init), strict=True
-            ):
-                weight, bias = draw(random_state)
-                member = (i,) if self.members else ()
+        self.set_parameters(
+            [draw_parameters(self.architecture, s, weight_init) for s in random_states]
+        )
+
+    def set_parameters(
+        self, drawn: Sequence[Sequence[tuple[NDArray, NDArray]]]
+    ) -> None:
+        """Set the weights and biases of each member, layer by layer.
+
+        Parameters
+        ----------
+        drawn : sequence
+            Of each member, what `draw_parameters` gives.
+        """
+        for i, layers in enumerate(drawn):
+            member = (i,) if self.members else ()
+            pairs = zip(self.linear_layers(), layers, strict=True)
+            for layer, (weight, bias) in pairs:
                 layer.weight.data[member] = torch.from_numpy(weight).to(self.flat)
                 layer.bias.data[member] = torch.from_numpy(bias).to(self.flat)
-
-    def _draws(self, weight_init: str):
-        """Yield, layer by layer, the function that draws its weights and biases."""
-        draw = INITIALIZERS[weight_init].draw
-        rows = self.activation_rows()
-        n_in, factor = self.architecture["n_features"], 6.0
-        for n_out, row in zip(self.architecture["hidden_units"], rows, strict=True):
-            pieces = self.architecture["maxout_pieces"] if row.has_pieces else 1
-            factor = row.init_factor
-            yield _draw_pieces(draw, n_in, n_out, factor, pieces)
-            n_in = n_out
-        # as scikit-learn, the output layer has the factor of the hidden units
-        n_outputs = self.architecture["n_outputs"]
-        yield _draw_pieces(draw, n_in, n_outputs, factor, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the raw outputs, before the inverse link.
@@ -441,6 +442,38 @@ class MLP(nn.Module):
         return [layer.bias.detach().cpu().numpy() for layer in self.linear_layers()]
 
 
+def draw_parameters(
+    architecture: Mapping[str, Any], random_state: RandomState, weight_init: str
+) -> list[tuple[NDArray, NDArray]]:
+    """Draw the initial weights and biases of one network.
+
+    Parameters
+    ----------
+    architecture : dict
+        Arguments of `MLP`.
+    random_state : RandomState
+        Source of the draws.
+    weight_init : str
+        Key of `INITIALIZERS`.
+
+    Returns
+    -------
+    drawn : list of tuple of two ndarrays
+        Weight (n_in, n_out) and bias (n_out,) of each linear layer.
+    """
+    draw = INITIALIZERS[weight_init].draw
+    rows = [get_activation(name) for name in architecture["activation"]]
+    n_in, factor, drawn = architecture["n_features"], 6.0, []
+    for n_out, row in zip(architecture["hidden_units"], rows, strict=True):
+        pieces = architecture["maxout_pieces"] if row.has_pieces else 1
+        factor = row.init_factor
+        drawn.append(_draw_pieces(draw, random_state, n_in, n_out, factor, pieces))
+        n_in = n_out
+    # as scikit-learn, the output layer has the factor of the hidden units
+    n_outputs = architecture["n_outputs"]
+    return [*drawn, _draw_pieces(draw, random_state, n_in, n_outputs, factor, 1)]
+
+
 def _for_members(x: Tensor, members: tuple[int, ...]) -> Tensor:
     """Give inputs (batch, n_features) to each member of a stack."""
     return x.expand(*members, -1, -1) if members and x.ndim == 2 else x
@@ -460,12 +493,15 @@ def _views(flat: Tensor, tensors, n_leading: int) -> list[Tensor]:
     return [piece.view(t.shape) for piece, t in zip(pieces, tensors, strict=True)]
 
 
-def _draw_pieces(draw: Draw, n_in: int, n_out: int, factor: float, pieces: int):
+def _draw_pieces(
+    draw: Draw,
+    random_state: RandomState,
+    n_in: int,
+    n_out: int,
+    factor: float,
+    pieces: int,
+) -> tuple[NDArray, NDArray]:
     """Draw each linear piece of a unit on its own and set them side by side."""
-
-    def draw_pieces(random_state: RandomState) -> tuple[NDArray, NDArray]:
-        drawn = [draw(random_state, n_in, n_out, factor) for _ in range(pieces)]
-        weights, biases = zip(*drawn, strict=True)
-        return np.concatenate(weights, axis=-1), np.concatenate(biases, axis=-1)
-
-    return draw_pieces
+    drawn = [draw(random_state, n_in, n_out, factor) for _ in range(pieces)]
+    weights, biases = zip(*drawn, strict=True)
+    return np.concatenate(weights, axis=-1), np.concatenate(biases, axis=-1)

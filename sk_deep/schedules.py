@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sk_deep._compat import Interval
 
@@ -97,6 +97,8 @@ class Schedule:
         Whether training that stands still divides the rate by 5 and goes on.
     takes_power_t : bool, default=False
         Whether the estimator's `power_t` is a parameter of the factor.
+    counts_rows : bool, default=False
+        Whether the factor depends on the number of rows seen.
     constraints : mapping from str to list, default={}
         Names that `schedule_params` may hold, with scikit-learn's constraints on
         them; those of `WARMUP` come on top.
@@ -108,6 +110,7 @@ class Schedule:
     per_batch: bool = False
     reduces_on_plateau: bool = False
     takes_power_t: bool = False
+    counts_rows: bool = False
     constraints: Mapping[str, list] = field(default_factory=dict)
 
 
@@ -127,6 +130,7 @@ SCHEDULES: dict[str, Schedule] = {
         'F. Pedregosa and 15 others, "Scikit-learn: machine learning in Python", JMLR'
         " 2011.",
         takes_power_t=True,
+        counts_rows=True,
     ),
     "adaptive": Schedule(
         _constant,
@@ -223,17 +227,26 @@ def get_schedule(
     else:
         row = SCHEDULES[learning_rate]
 
-    def factor(progress: Progress) -> float:
-        value = row.factor(progress, **params)
+    factor = _Factor(learning_rate, row.factor, params, warmup)
+    return replace(row, factor=factor, per_batch=row.per_batch or bool(warmup))
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """A factor with its parameters bound; equal to another of equal ones."""
+
+    learning_rate: str | Callable[[float], float]
+    factor: Callable[..., float]
+    params: Mapping[str, Any]
+    warmup: float
+
+    def __call__(self, progress: Progress) -> float:
+        value = self.factor(progress, **self.params)
         if not isinstance(value, Real) or not 0 <= value < math.inf:
             raise ValueError(
                 "learning_rate must give finite factors >= 0 on the rate, however: "
-                f"{value!r} from {learning_rate!r} at {progress}."
+                f"{value!r} from {self.learning_rate!r} at {progress}."
             )
-        return (
-            value * min(1.0, progress.next_fraction / warmup)
-            if warmup
-            else float(value)
-        )
-
-    return replace(row, factor=factor, per_batch=row.per_batch or bool(warmup))
+        if self.warmup:
+            return value * min(1.0, progress.next_fraction / self.warmup)
+        return float(value)

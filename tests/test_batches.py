@@ -41,8 +41,8 @@ def test_memory_maps_stay_on_the_disk(view, X, tmp_path):
     mapped = view(_mapped(X.astype(float), tmp_path))
     data = Data(mapped, **FLOAT32)
     assert data.X is mapped
-    batch, _, _ = data.take(slice(3, 7))
-    np.testing.assert_array_equal(batch, view(X)[3:7])
+    batch = data.take(slice(3, 7))
+    np.testing.assert_array_equal(batch.X, view(X)[3:7])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -83,11 +83,14 @@ def test_an_epoch_is_a_permutation(
     batches = Batches(data, 5, random_states=states)
     for _ in range(2):  # each epoch shuffles the order of the last one
         epoch = list(batches)
-        assert [batch[0].shape[-2] for batch in epoch] == batches.sizes
+        assert [batch.n_rows for batch in epoch] == batches.sizes
+        assert [batch.X.shape[-2] for batch in epoch] == batches.sizes
         found_X, found_y, weight = (
             torch.cat(parts, dim=len(members)).reshape(n_members, -1, *shape).numpy()
             for parts, shape in zip(
-                zip(*epoch, strict=True), [(N_FEATURES,), (), ()], strict=True
+                zip(*(batch[:3] for batch in epoch), strict=True),
+                [(N_FEATURES,), (), ()],
+                strict=True,
             )
         )
         np.testing.assert_array_equal(found_X, X[found_y.astype(int)])
@@ -104,3 +107,62 @@ def test_batches_in_order_are_views(X):
     found = [batch[0] for batch in batches]
     assert [len(batch) for batch in found] == [10, 10, 3]
     assert all(np.shares_memory(batch.numpy(), X) for batch in found)
+
+
+# ---- members with rows of their own ------------------------------------------------
+
+ROWS = [np.arange(3, 20), np.arange(15), np.arange(1, 23)]  # 17, 15 and 22 of 23
+
+
+@pytest.mark.parametrize("with_weights", [False, True])
+@pytest.mark.parametrize("n_block_elements", [1, 2**18])
+def test_rows_that_fill_up_weigh_nothing(
+    n_block_elements, with_weights, X, monkeypatch
+):
+    monkeypatch.setattr("sk_deep._batches._BLOCK_ELEMENTS", n_block_elements)
+    y = np.arange(N, dtype=float)
+    given = y.astype(np.float32) + 1
+    data = Data(X, y, given if with_weights else None, rows=ROWS, **FLOAT32)
+    states = [np.random.RandomState(i) for i in range(3)]
+    for _ in range(2):
+        taken = [[], [], []]
+        for batch in Batches(data, 12, random_states=states):
+            counts = np.broadcast_to(np.asarray(batch.n_rows), 3)
+            for i, n in enumerate(counts.astype(int)):
+                targets = batch.y[i].numpy()
+                taken[i].extend(targets[:n])
+                if n < len(targets) or with_weights:
+                    own = given[targets.astype(int)] if with_weights else 1
+                    expected = np.where(np.arange(len(targets)) < n, own, 0)
+                    np.testing.assert_array_equal(batch.weight[i], expected)
+                else:
+                    assert batch.weight is None or (batch.weight[i] == 1).all()
+        assert [sorted(own) for own in taken] == [list(rows) for rows in ROWS]
+        assert any(own != sorted(own) for own in taken)
+
+
+def test_members_take_their_sets_of_weights(X):
+    weights = np.arange(2.0 * N).reshape(2, N)
+    data = Data(X, weight=weights, rows=ROWS, weight_sets=[1, 0, 1], **FLOAT32)
+    (batch,) = Batches(data, N)
+    for i, (rows, which) in enumerate(zip(ROWS, [1, 0, 1], strict=True)):
+        n = len(rows)
+        np.testing.assert_array_equal(batch.weight[i, :n], weights[which, rows])
+        assert (batch.weight[i, n:] == 0).all()
+
+
+def test_shuffles_go_on_where_others_stopped(X):
+    def epochs(n_parts):
+        data = Data(X, np.arange(N, dtype=float), rows=np.arange(4, N), **FLOAT32)
+        states = [np.random.RandomState(0)]
+        parts = [
+            [batch.y for batch in Batches(data, 5, random_states=states)]
+            for _ in range(n_parts)
+        ]
+        return [torch.cat(part) for part in parts]
+
+    data = Data(X, np.arange(N, dtype=float), rows=np.arange(4, N), **FLOAT32)
+    batches = Batches(data, 5, random_states=[np.random.RandomState(0)])
+    expected = [torch.cat([batch.y for batch in batches]) for _ in range(3)]
+    for one, other in zip(epochs(3), expected, strict=True):
+        np.testing.assert_array_equal(one, other)

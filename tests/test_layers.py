@@ -12,7 +12,7 @@ import sk_deep
 LAYERS = [
     {"exceptions", "_compat", "_threads"},
     {"_batches", "_params", "activations", "initializers", "losses", "schedules"},
-    {"augmentation", "dropouts", "normalizations", "solvers"},
+    {"_paces", "augmentation", "dropouts", "normalizations", "solvers"},
     {"network"},
     {"_graphs"},
     {"_backprop", "_penalty", "_steps", "callbacks"},
@@ -20,7 +20,9 @@ LAYERS = [
     {"_options", "_parameters", "_state"},
     {"_full_batch", "_prediction", "_validation"},
     {"_base"},
-    {"_classifier", "_regressor"},
+    {"_classifier", "_regressor", "_stacks"},
+    {"_tasks"},
+    {"search"},
     {"__init__"},
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -165,7 +165,8 @@ def test_decay_of_weights(n_rates, l1_ratio):
     network = _network(3)
     rates = np.array([0.1, 0.2, 0.3])[:n_rates]
     before = network.flat.clone().numpy()
-    decay(network, rates, l1_ratio)
+    one = float(rates[0])
+    decay(network, one if n_rates == 1 else torch.from_numpy(rates), l1_ratio)
     n_weights = sum(W[0].size for W in network.coefs())
     weights, others = np.split(before, [n_weights], axis=1)
     shrunk = weights - rates[:, None] * l1_ratio * np.sign(weights)
@@ -173,6 +174,21 @@ def test_decay_of_weights(n_rates, l1_ratio):
     np.testing.assert_allclose(
         network.flat, np.hstack([shrunk, others]), rtol=1e-12, atol=1e-15
     )
+
+
+@pytest.mark.parametrize("act", [penalise, decay])
+def test_members_have_their_own_parts(act):
+    strengths, parts = torch.tensor([0.1, 0.2, 0.0]), torch.tensor([0.3, 0.0, 1.0])
+    stack = _network(3)
+    stack.flat_grad.zero_()
+    singles = [stack.member(i) for i in range(3)]
+    found = act(stack, strengths.double(), parts.double())
+    for i, single in enumerate(singles):
+        expected = act(single, float(strengths[i].double()), float(parts[i].double()))
+        np.testing.assert_allclose(stack.flat[i], single.flat, rtol=1e-12)
+        np.testing.assert_allclose(stack.flat_grad[i], single.flat_grad, rtol=1e-12)
+        if expected is not None:
+            np.testing.assert_allclose(found[i], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("n_members", [1, 2])

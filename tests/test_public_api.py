@@ -21,12 +21,18 @@ from numpydoc.validate import validate
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from sklearn import neural_network
+from sklearn import model_selection, neural_network
+from sklearn.datasets import load_iris
 
 import sk_deep
 
 ROOT = Path(__file__).parent.parent
-PUBLIC = ["MLPClassifier", "MLPRegressor"]
+NETWORKS = ["MLPClassifier", "MLPRegressor"]
+SEARCHES = {  # and whose they are
+    "BatchedGridSearchCV": model_selection.GridSearchCV,
+    "BatchedRandomizedSearchCV": model_selection.RandomizedSearchCV,
+}
+PUBLIC = sorted([*NETWORKS, *SEARCHES])
 PUBLIC_MODULES = {
     "activations",
     "augmentation",
@@ -38,6 +44,7 @@ PUBLIC_MODULES = {
     "network",
     "normalizations",
     "schedules",
+    "search",
     "solvers",
 }
 MODULES = {
@@ -76,7 +83,7 @@ def test_version():
 # ---- constructors ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_scikit_learns_parameters_come_first(name):
     ours, theirs = _signature(name), _signature(name, neural_network)
     assert ours[: len(theirs)] == theirs  # names, defaults and kinds
@@ -85,23 +92,56 @@ def test_scikit_learns_parameters_come_first(name):
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in further)
 
 
+@pytest.mark.parametrize("name", SEARCHES)
+def test_parameters_of_searches_are_scikit_learns(name):
+    ours = {parameter.name: parameter for parameter in _signature(name)}
+    theirs = inspect.signature(SEARCHES[name]).parameters
+    assert ours.keys() ^ theirs.keys() == {"pre_dispatch", "batch_members"}
+    for key in ours.keys() & theirs.keys():
+        assert str(ours[key]) == str(theirs[key])  # nan is not equal to nan
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_all_parameters_have_constraints(name):
-    constraints = getattr(sk_deep, name)._parameter_constraints
-    assert set(constraints) == {parameter.name for parameter in _signature(name)}
+    constraints = set(getattr(sk_deep, name)._parameter_constraints)
+    names = {parameter.name for parameter in _signature(name)}
+    assert constraints - {"pre_dispatch"} == names  # of scikit-learn's searches
 
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_all_parameters_are_documented(name):
     documented = {
-        entry.name: ast.literal_eval(re.search(r"default=(.+)$", entry.type)[1])
+        entry.name: _default(entry.type)
         for entry in ClassDoc(getattr(sk_deep, name))["Parameters"]
     }
-    actual = {parameter.name: parameter.default for parameter in _signature(name)}
+    actual = {
+        p.name: None if p.default is p.empty else repr(p.default)
+        for p in _signature(name)
+    }
     assert list(documented.items()) == list(actual.items())
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+def _default(text):
+    """Take the default value from the type of a documented parameter."""
+    found = re.search(r"default=(.+)$", text)
+    if found is None or found[1] == "nan":
+        return found and found[1]
+    return repr(ast.literal_eval(found[1]))
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_all_fitted_attributes_of_searches_are_documented(name):
+    iterations = {"n_iter": 1} if "Randomized" in name else {}
+    network = sk_deep.MLPClassifier(4, max_iter=1)
+    search = getattr(sk_deep, name)(network, {"alpha": [0.1]}, cv=2, **iterations)
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    search.fit(X, y)
+    documented = {entry.name for entry in ClassDoc(type(search))["Attributes"]}
+    fitted = {n for n in dir(search) if n.endswith("_") and not n.startswith("_")}
+    assert fitted == documented
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_all_fitted_attributes_are_documented(name):
     X = pd.DataFrame({"a": np.arange(40.0), "b": np.arange(40.0) % 2})
     model = getattr(sk_deep, name)(max_iter=1, early_stopping=True)
@@ -114,7 +154,7 @@ def test_all_fitted_attributes_are_documented(name):
 def test_shared_parameters_have_one_text():
     classifier, regressor = (
         {entry.name: entry for entry in ClassDoc(getattr(sk_deep, name))["Parameters"]}
-        for name in PUBLIC
+        for name in NETWORKS
     )
     told_apart = {"loss", "loss_params", "scoring", "n_members"}
     for name in classifier.keys() & regressor.keys() - told_apart:

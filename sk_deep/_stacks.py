@@ -1,0 +1,584 @@
+"""Training many networks of one shape as one stack, each as it would train alone.
+
+A member has its own rows, shuffles, initial weights and numbers: rates, penalties,
+probabilities of dropout, patience. What members must have in common is their structure.
+Those that have finished leave the stack, and the others go on in a smaller one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+from sk_deep import _options
+from sk_deep._base import BaseMLP
+from sk_deep._batches import Data
+from sk_deep._net import Net, make_net
+from sk_deep._threads import threads_for
+from sk_deep._validation import Part, Rows, split_rows, validation_score
+from sk_deep.callbacks import Stopping, ValidationScore
+from sk_deep.network import draw_parameters
+
+_QUORUM = 3 / 4  # part of the members below which those that run move to a new stack
+
+# Parameters that members of one stack may differ in, whatever their values.
+_OWN = {
+    *("learning_rate_init", "learning_rate", "schedule_params", "power_t", "max_iter"),
+    *("momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon"),
+    *("alpha", "l1_ratio", "tol", "n_iter_no_change", "validation_fraction"),
+    *("class_weight", "random_state"),
+    *("warm_start", "max_fun"),  # without effect in a first fit, and here
+}
+# Parameters that they may differ in if none is off, or all are.
+_OWN_IF_ON = {"dropout", "input_dropout", "max_norm", "gradient_clip"} | {
+    "label_smoothing"
+}
+
+
+def structure(estimator: BaseMLP) -> tuple:
+    """Tell what members of one stack have in common, of an estimator's parameters.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        The estimator.
+
+    Returns
+    -------
+    key : tuple
+        Equal for estimators whose networks can be members of one stack, as far as the
+        data allow.
+    """
+    params = estimator.get_params(deep=False)
+    if estimator.dropout_schedule != "constant":
+        params["dropout_schedule"] = estimator.dropout_schedule, estimator.max_iter
+    for name in _OWN_IF_ON & set(params):
+        params[name] = _is_on(params[name])
+    common = sorted(set(params) - _OWN)
+    return type(estimator), *((name, freeze(params[name])) for name in common)
+
+
+def _is_on(value) -> Any:
+    return [bool(one) for one in value] if np.ndim(value) else bool(value)
+
+
+def freeze(value: Any) -> Any:
+    """Turn a parameter's value into something hashable, equal for equal values.
+
+    Parameters
+    ----------
+    value : object
+        The value; what is no number, string, sequence or dict is told by its identity.
+
+    Returns
+    -------
+    key : hashable
+        The key.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None or isinstance(value, bool | int | float | str):
+        return type(value), value
+    if isinstance(value, list | tuple | range):
+        return tuple(freeze(item) for item in value)
+    if isinstance(value, Mapping):
+        pairs = [(freeze(key), freeze(item)) for key, item in value.items()]
+        return frozenset(pairs)
+    return id(value)
+
+
+def reason_against(estimator: BaseMLP) -> str | None:
+    """Tell why a network trains alone; None if it can be a member of a stack.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        The estimator.
+
+    Returns
+    -------
+    reason : str or None
+        The reason in words.
+    """
+    if _options.is_full_batch(estimator):
+        return f"solver={estimator.solver!r} trains on the whole data at once"
+    own_code = ("solver", "loss", "learning_rate", "augmentation")
+    for name in own_code:
+        if callable(getattr(estimator, name)):
+            return f"{name} is code of one's own"
+    activations = estimator.activation
+    activations = [activations] if callable(activations) else activations
+    if not isinstance(activations, str) and any(map(callable, activations)):
+        return "activation is code of one's own"
+    alone = {"callbacks": None, "n_members": 1, "verbose": False}
+    for name, value in alone.items():
+        if getattr(estimator, name) != value:
+            return f"{name}={getattr(estimator, name)!r}"
+    return None
+
+
+# ---- a member ----------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Source:
+    """Checked rows, which several members may share.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix
+        Inputs, of which some or all rows are used.
+    rows : ndarray of int of shape (n,)
+        Those rows.
+    y, target : ndarray
+        Targets of those rows, and the encoded ones.
+    """
+
+    X: Any
+    rows: NDArray
+    y: NDArray
+    target: NDArray
+
+
+@dataclass(eq=False)
+class Pick:
+    """Rows of a source that a member takes, and the weights of all rows of it."""
+
+    source: Source
+    rows: NDArray
+    weight: NDArray | None
+
+    def part(self) -> Part:
+        """Take the rows to score on."""
+        source, rows = self.source, self.rows
+        weight = None if self.weight is None else self.weight[rows]
+        return Part(
+            source.X, source.rows[rows], source.y[rows], source.target[rows], weight
+        )
+
+
+@dataclass(eq=False)
+class Member:
+    """A network to be trained, and what it comes to.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Whose network it is; with what encoding the targets sets.
+    train, valid : Pick
+        Rows that train, and rows that validate or None.
+    arguments : dict
+        Arguments of `make_net`.
+    random_state : RandomState
+        Source of its shuffles.
+    parameters : list
+        Initial weights, see `draw_parameters`.
+    seed : int or None
+        Of its noise.
+    batch_size : int
+        Rows of a batch.
+
+    Attributes
+    ----------
+    best, n_stale : float, int
+        Of early stopping.
+    history : list of dict
+        What was recorded in each epoch.
+    flat, flat_buffers : Tensor
+        The weights that were kept.
+    has_converged, has_diverged : bool
+        How the training ended.
+    """
+
+    estimator: BaseMLP
+    train: Pick
+    valid: Pick | None
+    arguments: dict[str, Any]
+    random_state: RandomState
+    parameters: list
+    seed: int | None
+    batch_size: int
+    best: float = field(default=-np.inf, init=False)
+    n_stale: int = field(default=0, init=False)
+    history: list[dict[str, float]] = field(default_factory=list, init=False)
+    flat: Any = field(default=None, init=False)
+    flat_buffers: Any = field(default=None, init=False)
+    has_converged: bool = field(default=True, init=False)
+    has_diverged: bool = field(default=False, init=False)
+
+    @property
+    def pace(self):
+        """What sets its steps."""
+        return self.arguments["paces"][0]
+
+    def shape(self) -> tuple:
+        """Tell what of the data members of one stack have in common."""
+        classes = getattr(self.estimator, "classes_", None)
+        n_rows = len(self.train.rows)
+        n_batches = -(-n_rows // self.batch_size)
+        counts = (
+            _options.mixes_rows(self.estimator)
+            or self.estimator.augmentation is not None
+            or self.pace.schedule.counts_rows
+        )
+        return (
+            None if classes is None else (classes.dtype.str, *classes.tolist()),
+            self.arguments["architecture"]["n_features"],
+            self.arguments["architecture"]["n_outputs"],
+            self.arguments["architecture"]["dtype"],
+            n_batches,
+            self.batch_size if n_batches > 1 else 0,
+            n_rows if counts else 0,
+            self.train.weight is None,
+            self.valid is not None and self.valid.weight is None,
+        )
+
+
+def make_member(
+    estimator: BaseMLP,
+    source: Source,
+    weight: NDArray | None,
+    validation: tuple[Source, NDArray | None] | None = None,
+) -> Member:
+    """Make a member, with the draws of a fit in their order.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        With what encoding the targets sets.
+    source : Source
+        Training rows.
+    weight : ndarray of shape (n,) or None
+        Their weights.
+    validation : tuple of Source and weights, default=None
+        Rows that are given for validation.
+
+    Returns
+    -------
+    member : Member
+        To be trained.
+
+    Raises
+    ------
+    ValueError
+        If the parameters are illegal, or do not go with the data.
+    """
+    n_rows, n_features = len(source.rows), source.X.shape[1]
+    shape = np.broadcast_to(source.X.dtype.type(0), (n_rows, n_features))
+    arguments = estimator._net_arguments(shape)
+    (random_state,), draw_seed = estimator._random_states()
+    parameters = draw_parameters(
+        arguments["architecture"], random_state, estimator.weight_init
+    )
+    seed = draw_seed() if _options.draws_noise(estimator) else None
+    train, valid = Pick(source, np.arange(n_rows), weight), None
+    if validation is not None:
+        given, given_weight = validation
+        valid = Pick(given, np.arange(len(given.rows)), given_weight)
+    elif estimator.early_stopping:
+        rows = Rows(shape, source.y, source.target, weight)
+        picked = split_rows(estimator, rows, random_state)
+        train, valid = (Pick(source, own, weight) for own in picked)
+    estimator._reset()
+    return Member(
+        estimator,
+        train,
+        valid,
+        arguments,
+        random_state,
+        parameters,
+        seed,
+        estimator._clip_batch_size(len(train.rows)),
+    )
+
+
+# ---- the stack ---------------------------------------------------------------------
+
+
+def train(members: Sequence[Member]) -> None:
+    """Train members of one structure and shape as one stack.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        They get their weights.
+    """
+    running = _side_by_side(members)
+    net = _make_net(running)
+    net.module_.set_parameters([member.parameters for member in running])
+    if running[0].seed is not None:
+        net.module_.generator.manual_seed(running[0].seed)
+    data, valid = _make_data(net, running)
+    old, stay = None, np.arange(len(running))
+    while running:
+        net.start()
+        if old is not None:
+            _go_on_from(net, old, stay)
+        with threads_for(net.module_.flat.numel() * net.batch_size):
+            net.fit_loop(data, valid)
+        for i in np.flatnonzero(~net.running_).tolist():
+            running[i].flat, running[i].flat_buffers = net.kept_of(i)
+        stay = np.flatnonzero(net.running_)
+        running = [running[i] for i in stay]
+        if running:
+            old, net = net, _make_net(running)
+            data = _stay(data, stay)
+            valid = None if valid is None else _stay(valid, stay)
+
+
+def _side_by_side(members: Sequence[Member]) -> list[Member]:
+    """Order members so that those of one pace are side by side."""
+    paces: list = []
+    for member in members:
+        if member.pace not in paces:
+            paces.append(member.pace)
+    return sorted(members, key=lambda member: paces.index(member.pace))
+
+
+def _make_net(members: Sequence[Member]) -> Net:
+    estimators = [member.estimator for member in members]
+    net = make_net(**_join([member.arguments for member in members], estimators))
+    net.batch_size = max(member.batch_size for member in members)
+    net.quorum = _QUORUM
+    if estimators[0].shuffle:
+        net.random_states = [member.random_state for member in members]
+    ours = [_Ends(members)]
+    parts = [member.valid.part() for member in members if member.valid is not None]
+    if parts:
+        score = validation_score(estimators, parts)
+        ours.insert(0, ValidationScore(score))
+    net.callbacks_ = [(type(c).__name__, c) for c in ours] + net.callbacks_
+    return net
+
+
+def _join(arguments: Sequence[Mapping[str, Any]], estimators: Sequence) -> dict:
+    """Join the arguments of single nets to those of a stack."""
+    first = arguments[0]
+    if len(arguments) == 1:
+        return dict(first)
+    archs = [one["architecture"] for one in arguments]
+    per_layer = zip(*(arch["dropout"] for arch in archs), strict=True)
+    joined = {
+        name: np.array([one[name] for one in arguments])
+        for name in ("alpha", "l1_ratio", "label_smoothing")
+    }
+    return {
+        **first,
+        **joined,
+        "architecture": {
+            **archs[0],
+            "n_members": len(archs),
+            "dropout": [_one_or_each(probabilities) for probabilities in per_layer],
+            "input_dropout": _one_or_each(arch["input_dropout"] for arch in archs),
+        },
+        "paces": [one["paces"][0] for one in arguments],
+        "callbacks": _options.callbacks(estimators),
+    }
+
+
+def _one_or_each(values) -> Any:
+    """One value where all are equal, so that nothing is done member by member."""
+    first, *others = values = list(values)
+    return first if all(other == first for other in others) else values
+
+
+class _Ends(Stopping):
+    """Stop each member by its own rules, and write down how its training went.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        The members of the stack.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = members
+        estimators = [member.estimator for member in members]
+        super().__init__(
+            [estimator.tol for estimator in estimators],
+            [estimator.n_iter_no_change for estimator in estimators],
+            validates=members[0].valid is not None,
+            best=np.array([member.best for member in members]),
+            n_stale=np.array([member.n_stale for member in members]),
+        )
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Judge each running member, and stop those that have no epochs left."""
+        columns = {"lr": net.member_rates(), **net.epoch_values_}
+        values = {name: column.tolist() for name, column in columns.items()}
+        for i in np.flatnonzero(net.running_).tolist():
+            row = {name: column[i] for name, column in values.items()}
+            self.members[i].history.append(row)
+        super().on_epoch_end(net, **kwargs)
+        for i, member in enumerate(self.members):
+            member.best, member.n_stale = float(self.best[i]), int(self.n_stale[i])
+            if net.running_[i] and net.n_epochs_ >= member.pace.max_epochs:
+                net.finish(i)
+                member.has_converged = False
+
+    def _diverge(self, net, member: int) -> None:
+        self.members[member].has_diverged = True
+        net.finish(member)
+
+
+# ---- what a member comes to --------------------------------------------------------
+
+
+def predictor(members: Sequence[Member]) -> Net:
+    """Build a net that predicts for all of some members.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        Trained members of one stack.
+
+    Returns
+    -------
+    net : Net
+        The net.
+    """
+    estimators = [member.estimator for member in members]
+    net = make_net(**_join([member.arguments for member in members], estimators))
+    for name in ("flat", "flat_buffers"):
+        values = torch.stack([getattr(member, name) for member in members])
+        tensor = getattr(net.module_, name)
+        tensor.copy_(values.view_as(tensor))
+    net.end()
+    return net
+
+
+def adopt(member: Member) -> None:
+    """Leave on the estimator what a fit leaves.
+
+    Parameters
+    ----------
+    member : Member
+        A trained member.
+    """
+    net = predictor([member])
+    net.history.extend(member.history)
+    net.n_finished_ = len(member.history)
+    net.n_samples_ = net.n_finished_ * len(member.train.rows)
+    member.estimator._adopt(net)
+    member.estimator._adopt_curves(net, _Ends([member]))
+
+
+# ---- its data ----------------------------------------------------------------------
+
+
+def _make_data(net: Net, members: Sequence[Member]) -> tuple[Data, Data | None]:
+    """Make the data that a stack trains on and validates on."""
+    data = _gather(net, [member.train for member in members])
+    picks = [member.valid for member in members if member.valid is not None]
+    if not picks:
+        return data, None
+    if picks[0].source is not members[0].train.source:  # it was given
+        return data, _gather(net, picks)
+    return data, _of_rows(data, _rows_of(picks), data.weight_sets)
+
+
+def _gather(net: Net, picks: Sequence[Pick]) -> Data:
+    """Put inputs side by side, those of each source once, and let members pick rows."""
+    inputs = list({id(pick.source.X): pick.source.X for pick in picks}.values())
+    first = picks[0].source.target
+    n_rows = sum(X.shape[0] for X in inputs)
+    target = np.zeros((n_rows, *first.shape[1:]), first.dtype)
+    places = _places(picks)
+    for source, place in places.items():
+        target[place] = source.target
+    weight, sets = _weights(picks, places, n_rows)
+    X = inputs[0] if len(inputs) == 1 else _concatenate(inputs)
+    return net.data(X, target, weight, rows=_rows_of(picks), weight_sets=sets)
+
+
+def _places(picks: Sequence[Pick]) -> dict[Source, NDArray]:
+    """Tell where the rows of each source are in the joint inputs."""
+    starts: dict[int, int] = {}
+    n_rows = 0
+    for pick in picks:
+        X = pick.source.X
+        if id(X) not in starts:
+            starts[id(X)] = n_rows
+            n_rows += X.shape[0]
+    sources = {pick.source: None for pick in picks}
+    return {source: starts[id(source.X)] + source.rows for source in sources}
+
+
+def _rows_of(picks: Sequence[Pick]) -> list[NDArray]:
+    """List the rows in the joint inputs that each member takes."""
+    places = _places(picks)
+    return [places[pick.source][pick.rows] for pick in picks]
+
+
+def _concatenate(inputs: list) -> Any:
+    if scipy.sparse.issparse(inputs[0]):
+        return scipy.sparse.vstack(inputs, format="csr")
+    return np.concatenate(inputs)
+
+
+def _weights(
+    picks: Sequence[Pick], places: Mapping[Source, NDArray], n_rows: int
+) -> tuple[NDArray | None, NDArray | None]:
+    """Take each set of weights once, (n_sets, n_rows), and the set of each member."""
+    if picks[0].weight is None:
+        return None, None
+    sets = {id(pick.weight): pick for pick in picks}
+    numbers = {key: number for number, key in enumerate(sets)}
+    weight = np.zeros((len(sets), n_rows))
+    for own, pick in zip(weight, sets.values(), strict=True):
+        own[places[pick.source]] = pick.weight
+    return weight, np.array([numbers[id(pick.weight)] for pick in picks])
+
+
+def _stay(data: Data, stay: NDArray) -> Data:
+    """Keep the rows, in their present order, of the members that stay."""
+    assert data.rows is not None
+    rows, sets = data.rows[stay], data.weight_sets
+    if data.lengths is not None:
+        rows = [own[:n] for own, n in zip(rows, data.lengths[stay], strict=True)]
+    return _of_rows(data, rows, None if sets is None else np.asarray(sets)[stay])
+
+
+def _of_rows(data: Data, rows: Sequence[NDArray], sets) -> Data:
+    """Take other rows of the same data; a single member has no leading axis."""
+    if len(rows) > 1:
+        return data.with_rows(list(rows), sets)
+    return data.with_rows(rows[0], None if sets is None else np.ravel(sets)[0])
+
+
+# ---- a smaller stack ---------------------------------------------------------------
+
+
+def _go_on_from(net: Net, old: Net, stay: NDArray) -> None:
+    """Go on where members of an old net stopped."""
+    for name in ("flat", "flat_buffers"):
+        new = getattr(net.module_, name)
+        new.copy_(getattr(old.module_, name)[stay].view_as(new))
+    for (kept, _), (old_kept, _) in zip(net.kept_, old.kept_, strict=True):
+        kept.copy_(old_kept[stay].view_as(kept))
+    net.module_.generator.set_state(old.module_.generator.get_state())
+    net.n_epochs_, net.n_samples_ = old.n_epochs_, old.n_samples_
+    for i, group in enumerate(net.groups_):
+        j = old.group_of(stay[group.start])
+        net.reductions_[i] = old.reductions_[j]
+        _go_on_stepping(net, i, old, j, stay[group] - old.groups_[j].start)
+
+
+def _go_on_stepping(net: Net, i: int, old: Net, j: int, stay: NDArray) -> None:
+    """Give a group of parameters the state of some members of an old group."""
+    new_group, old_group = (
+        one.optimizer_.param_groups[k] for one, k in ((net, i), (old, j))
+    )
+    pairs = zip(new_group["params"], old_group["params"], strict=True)
+    for new, before in pairs:
+        for name, value in old.optimizer_.state[before].items():
+            if isinstance(value, torch.Tensor):
+                is_of_members = net.solver.elementwise and value.shape == before.shape
+                value = value[stay].view_as(new) if is_of_members else value.clone()
+            net.optimizer_.state[new][name] = value
+    new_group.update({k: v for k, v in old_group.items() if k != "params"})

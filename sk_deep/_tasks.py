@@ -1,0 +1,414 @@
+"""From the fits that a search asks for to stacks of networks, and back to its scores.
+
+scikit-learn's searches ask for a fit and its scores per candidate and split, by calls
+of `_fit_and_score`. Those of one structure make a job: their networks train in stacks.
+"""
+
+import functools
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+
+from sk_deep._classifier import MLPClassifier
+from sk_deep._compat import (
+    check_method_params,
+    fit_steps_before,
+    predicts_only,
+    safe_split,
+    score,
+)
+from sk_deep._prediction import member_outputs
+from sk_deep._regressor import MLPRegressor
+from sk_deep._stacks import (
+    Member,
+    Source,
+    adopt,
+    freeze,
+    make_member,
+    predictor,
+    reason_against,
+    train,
+)
+from sk_deep._validation import Validation
+
+_NETWORKS = MLPClassifier, MLPRegressor
+# what the fit of a network alone tells in its own way
+_TELLS_ALONE = ValueError, TypeError, RuntimeError, Warning
+
+
+# ---- a fit -------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Task:
+    """A candidate on a split, to be trained in a stack.
+
+    Parameters
+    ----------
+    index : int
+        Its place among the fits of the search.
+    model : estimator or Pipeline
+        With the candidate's parameters.
+    split : bytes
+        Tells the split.
+    steps : tuple or None
+        Tells the steps before the network, and their parameters; None if there are no
+        steps.
+    """
+
+    index: int
+    model: Any
+    split: Any
+    steps: tuple | None
+
+    @property
+    def network(self):
+        """The last step, or all of the model."""
+        return self.model if self.steps is None else self.model.steps[-1][1]
+
+    @property
+    def inputs(self) -> tuple:
+        """Tell the inputs that the network gets."""
+        return self.split, self.steps
+
+
+def make_task(index: int, args: tuple, kwargs: dict) -> Task | str:
+    """Make a task of a call of scikit-learn's `_fit_and_score`.
+
+    Parameters
+    ----------
+    index : int
+        Its place.
+    args, kwargs : tuple, dict
+        Arguments of the call; the parameters are set on the estimator.
+
+    Returns
+    -------
+    task : Task or str
+        The task, or the reason why it cannot be trained in a stack.
+    """
+    (model, _, y), parameters = args, kwargs["parameters"]
+    try:
+        model.set_params(**clone(parameters, safe=False))
+        is_pipeline = type(model) is Pipeline
+        network = model.steps[-1][1] if is_pipeline else model
+        if type(network) not in _NETWORKS:
+            return f"{type(network).__name__} is no network of sk_deep"
+        network._validate_params()
+        reason = reason_against(network)
+    except Exception as error:  # the fit alone tells it in its own way
+        return str(error)
+    if y is None:
+        return "there is no y"
+    steps = _steps_before(model, parameters) if is_pipeline else None
+    return reason or Task(index, model, kwargs["split_progress"][0], steps)
+
+
+def _steps_before(pipeline: Pipeline, parameters: dict[str, Any]) -> tuple:
+    """Tell the steps before the last, of pipelines that differ by `parameters`."""
+    last = pipeline.steps[-1][0]
+    others = sorted(
+        name for name in parameters if name != last and not name.startswith(f"{last}__")
+    )
+    return tuple((name, freeze(parameters[name])) for name in others)
+
+
+# ---- what the steps before the network make of a split -----------------------------
+
+
+@dataclass(eq=False)
+class Inputs:
+    """A split as the network gets it.
+
+    Parameters
+    ----------
+    X_train, X_test : array-like
+        Transformed inputs.
+    fit_params : dict
+        What the network's fit is passed beside inputs and targets.
+    steps : list
+        The fitted steps.
+    seconds : float
+        That it took.
+    """
+
+    X_train: Any
+    X_test: Any
+    fit_params: dict[str, Any]
+    steps: list
+    seconds: float
+
+
+def fit_steps(pipeline: Pipeline, X, y, train, test, fit_params) -> Inputs | str:
+    """Fit the steps before the network on a split, and transform both parts.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        With the steps.
+    X, y : array-like
+        All data.
+    train, test : ndarray
+        The split.
+    fit_params : dict
+        What the pipeline's fit is passed.
+
+    Returns
+    -------
+    inputs : Inputs or str
+        The inputs, or the error that a step raised.
+    """
+    start = time.time()
+    try:
+        X_train, y_train = safe_split(pipeline, X, y, train)
+        X_test, _ = safe_split(pipeline, X, y, test, train)
+        params = check_method_params(X, params=fit_params or {}, indices=train)
+        Xt, params = fit_steps_before(pipeline, X_train, y_train, params)
+        if len(pipeline) > 1:
+            X_test = pipeline[:-1].transform(X_test)
+    except Exception as error:
+        return str(error)
+    return Inputs(Xt, X_test, params, pipeline.steps[:-1], time.time() - start)
+
+
+# ---- a job: the tasks of a stack ---------------------------------------------------
+
+
+@dataclass(eq=False)
+class Job:
+    """Tasks of one structure, and what it takes to train and score them.
+
+    Parameters
+    ----------
+    tasks : list of Task
+        The tasks.
+    X, y : array-like
+        All data.
+    splits : dict
+        Positions that train and that test, of each split.
+    inputs : dict
+        `Inputs` of each split and each set of steps.
+    options : dict
+        Of scikit-learn's `_fit_and_score`: ``scorer``, ``fit_params``,
+        ``score_params``, ``return_train_score``, ``error_score``.
+    """
+
+    tasks: list[Task]
+    X: Any
+    y: Any
+    splits: dict[Any, tuple[NDArray, NDArray]]
+    inputs: dict[tuple, Inputs]
+    options: dict[str, Any]
+    known: dict[tuple, Any] = field(default_factory=dict, init=False)
+
+    def run(self) -> list[dict[str, Any] | str]:
+        """Train and score.
+
+        Returns
+        -------
+        results : list
+            For each task the result that `_fit_and_score` would give, or the reason why
+            it is to be fitted alone.
+        """
+        results: dict[Task, Any] = {}
+        stacks = defaultdict(list)
+        start = time.time()
+        for task in self.tasks:
+            try:
+                member = self._member(task)
+                stacks[member.shape()].append((task, member))
+            except _TELLS_ALONE as error:
+                results[task] = str(error)
+        overhead = (time.time() - start) / len(self.tasks)
+        for stack in stacks.values():
+            try:
+                results.update(self._train(stack, overhead))
+            except _TELLS_ALONE as error:
+                results.update({task: str(error) for task, _ in stack})
+        return [results[task] for task in self.tasks]
+
+    def _member(self, task: Task) -> Member:
+        network = task.network
+        attributes, source = self._once(self._source, task, task.inputs)
+        vars(network).update(attributes)
+        key = task.inputs, freeze(vars(network).get("class_weight"))
+        weight = self._once(self._weight, task, key)
+        validation = self._once(self._validation, task, task.inputs)
+        return make_member(network, source, weight, validation)
+
+    def _once(self, make: Callable[[Task], Any], task: Task, key: Any) -> Any:
+        """Make something once for all tasks of a key."""
+        key = make.__name__, key
+        if key not in self.known:
+            self.known[key] = make(task)
+        return self.known[key]
+
+    def _source(self, task: Task) -> tuple[dict[str, Any], Source]:
+        """Check and encode training data; also give the attributes that this sets."""
+        network = task.network._copy()
+        train, _ = self.splits[task.split]
+        if task.steps is None:
+            attributes, X, y = self._once(self._all_rows, task, None)
+            vars(network).update(attributes)
+            rows = np.arange(len(y))[train]
+            y = y[rows]
+        else:
+            _, y = safe_split(task.model, self.X, self.y, train)
+            X, y = network._validate(self.inputs[task.inputs].X_train, y, reset=True)
+            rows = np.arange(len(y))
+        target = network._encode(y, fresh=True, incremental=False)
+        return _attributes(network), Source(X, rows, y, target)
+
+    def _all_rows(self, task: Task) -> tuple[dict[str, Any], Any, NDArray]:
+        network = task.network._copy()
+        X, y = network._validate(self.X, self.y, reset=True)
+        return _attributes(network), X, y
+
+    def _weight(self, task: Task) -> NDArray | None:
+        sample_weight = self._fit_params(task).get("sample_weight")
+        _, source = self._once(self._source, task, task.inputs)
+        return task.network._weight(sample_weight, source.y, source.y, False)
+
+    def _validation(self, task: Task) -> tuple[Source, NDArray | None] | None:
+        """Check the validation data, if there are any."""
+        params = self._fit_params(task)
+        params.pop("sample_weight", None)
+        names = ("X_val", "y_val", "sample_weight_val")
+        validation = Validation(*(params.pop(name, None) for name in names))
+        if params:
+            raise ValueError(f"{', '.join(params)} is passed to fit")
+        if not validation.is_given:
+            return None
+        X, y, target, weight = task.network._validation_rows(validation)
+        return Source(X, np.arange(len(y)), y, target), weight
+
+    def _fit_params(self, task: Task) -> dict[str, Any]:
+        if task.steps is not None:
+            return dict(self.inputs[task.inputs].fit_params)
+        train, _ = self.splits[task.split]
+        params = self.options["fit_params"] or {}
+        return dict(check_method_params(self.X, params=params, indices=train))
+
+    # ---- training and scores -------------------------------------------------------
+
+    def _train(self, stack: list[tuple[Task, Member]], overhead: float) -> dict:
+        start = time.time()
+        train([member for _, member in stack])
+        per_epoch = time.time() - start
+        per_epoch /= sum(len(member.history) for _, member in stack)
+        results: dict[Task, Any] = {}
+        by_inputs = defaultdict(list)
+        for task, member in stack:
+            if member.has_diverged or not bool(member.flat.isfinite().all()):
+                results[task] = "its training diverges"
+            else:
+                by_inputs[task.inputs].append((task, member))
+        for pairs in by_inputs.values():
+            results.update(self._score(pairs))
+        for task, member in stack:
+            if isinstance(results[task], dict):
+                seconds = (
+                    0.0 if task.steps is None else self.inputs[task.inputs].seconds
+                )
+                seconds += overhead + per_epoch * len(member.history)
+                results[task]["fit_time"] = seconds
+        return results
+
+    def _score(self, pairs: list[tuple[Task, Member]]) -> dict:
+        """Score networks of one split, by one pass of all of them over its rows."""
+        start = time.time()
+        parts = self._parts(pairs[0][0])
+        net = predictor([member for _, member in pairs])
+        pairs[0][0].network.net_ = net
+        outputs = {
+            name: member_outputs(net, pairs[0][0].network._check_inputs(part.Xt))
+            for name, part in parts.items()
+        }
+        overhead = (time.time() - start) / len(pairs)
+        results: dict[Task, Any] = {}
+        for i, (task, member) in enumerate(pairs):
+            own = {name: values[i] for name, values in outputs.items()}
+            try:
+                results[task] = self._score_one(task, member, net, parts, own)
+                results[task]["score_time"] += overhead
+            except Warning as warning:  # where the user made an error of it
+                results[task] = str(warning)
+        return results
+
+    def _parts(self, task: Task) -> dict[str, "Scored"]:
+        """Take the rows to score on: those that test, and perhaps those that train."""
+        train, test = self.splits[task.split]
+        inputs = None if task.steps is None else self.inputs[task.inputs]
+        params = functools.partial(
+            check_method_params, self.X, params=self.options["score_params"] or {}
+        )
+        X, y = safe_split(task.model, self.X, self.y, test, train)
+        Xt = X if inputs is None else inputs.X_test
+        parts = {"test_scores": Scored(X, Xt, y, params(indices=test))}
+        if self.options["return_train_score"]:
+            X, y = safe_split(task.model, self.X, self.y, train)
+            Xt = X if inputs is None else inputs.X_train
+            parts["train_scores"] = Scored(X, Xt, y, params(indices=train))
+        return parts
+
+    def _score_one(
+        self, task: Task, member: Member, net, parts: dict, outputs: dict
+    ) -> dict[str, Any]:
+        network, scorer = task.network, self.options["scorer"]
+        if not member.has_converged:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({network.max_iter}) "
+                "reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        is_fast = predicts_only(scorer)
+        if is_fast:
+            network.net_ = net
+        else:
+            adopt(member)
+            if task.steps is not None:
+                steps = self.inputs[task.inputs].steps
+                task.model.steps = [*steps, task.model.steps[-1]]
+        result: dict[str, Any] = {"fit_error": None}
+        for name, part in parts.items():
+            start = time.time()
+            if is_fast:
+                network._outputs = functools.partial(_served, outputs[name])
+            model, X = (network, part.Xt) if is_fast else (task.model, part.X)
+            result[name] = score(
+                model, X, part.y, scorer, part.params, self.options["error_score"]
+            )
+            result.setdefault("score_time", time.time() - start)
+        result["n_test_samples"] = len(parts["test_scores"].y)
+        return result
+
+
+@dataclass(eq=False)
+class Scored:
+    """Rows to score on: inputs, what the network gets, targets, what a scorer takes."""
+
+    X: Any
+    Xt: Any
+    y: Any
+    params: dict[str, Any]
+
+
+def _attributes(network) -> dict[str, Any]:
+    """Take what data have set on an estimator."""
+    params = network.get_params(deep=False)
+    return {name: value for name, value in vars(network).items() if name not in params}
+
+
+def _served(outputs: NDArray, X) -> NDArray:
+    """Outputs that are known already."""
+    return outputs

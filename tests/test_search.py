@@ -1,0 +1,1004 @@
+"""The searches find what scikit-learn's searches find, number for number."""
+
+import functools
+import random
+import warnings
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import scipy.stats
+import torch
+from sklearn.base import is_classifier
+from sklearn.datasets import (
+    make_classification,
+    make_multilabel_classification,
+    make_regression,
+)
+from sklearn.decomposition import PCA
+from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    RandomizedSearchCV,
+    ShuffleSplit,
+    TimeSeriesSplit,
+)
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler, scale
+from skorch.callbacks import Callback
+
+from sk_deep import (
+    BatchedGridSearchCV,
+    BatchedRandomizedSearchCV,
+    MLPClassifier,
+    MLPRegressor,
+)
+
+N_ROWS = 76  # of which folds of a third are unequal, and leave a last batch of one row
+WEIGHT = np.linspace(0, 2, N_ROWS)
+GROUPS = np.arange(N_ROWS) % 7
+
+
+# ---- the data ----------------------------------------------------------------------
+
+
+@functools.cache
+def _data(kind):
+    if kind in ("regression", "outputs", "counts"):
+        n_targets = 3 if kind == "outputs" else 1
+        X, y = make_regression(
+            N_ROWS, n_features=6, n_targets=n_targets, noise=30, random_state=0
+        )
+        y = scale(y)
+        return X, np.round(np.exp(y)) if kind == "counts" else y
+    if kind == "multilabel":
+        X, y = make_multilabel_classification(N_ROWS, n_features=6, random_state=0)
+        return scale(X), y
+    X, y = make_classification(
+        N_ROWS,
+        n_features=6,
+        n_informative=4,
+        n_classes=2 if kind == "binary" else 3,
+        flip_y=0.1,
+        random_state=0,
+    )
+    return X, _relabel(kind, y)
+
+
+def _relabel(kind, y):
+    if kind == "strings":
+        return np.array(["one", "two", "three"])[y]
+    if kind == "rare":  # the last class is in the first of three folds only
+        return np.where(np.arange(N_ROWS) < 25, y, y % 2)
+    return y
+
+
+def _sparse(X):
+    return scipy.sparse.csr_array(np.where(np.abs(X) > 0.5, X, 0))
+
+
+def _frame(X):
+    return pd.DataFrame(X, columns=[f"column {i}" for i in range(X.shape[1])])
+
+
+# ---- what a search may be given ----------------------------------------------------
+
+
+class Nothing(Callback):
+    """A callback that does nothing."""
+
+
+def _epochs(estimator, X, y):
+    """Score a network by the epochs it ran."""
+    return float(estimator.n_iter_)
+
+
+def _weights(estimator, X, y):
+    """Score a network by the size of its weights."""
+    return float(sum(np.square(layer).sum() for layer in estimator.coefs_))
+
+
+def _is_double(estimator, X, y):
+    return float(estimator.coefs_[0].dtype == np.float64)
+
+
+def _last_loss(estimator, X, y):
+    """Score a network by its own account of the training."""
+    return -estimator.loss_curve_[-1]
+
+
+def _measures(estimator, X, y):
+    """Compute several scores at once."""
+    return {
+        "accuracy": np.mean(estimator.predict(X) == y),
+        "log_loss": -log_loss(y, estimator.predict_proba(X)),
+    }
+
+
+def _steadiest(results):
+    """Choose the candidate whose scores vary the least."""
+    return int(np.argmin(results["std_test_score"]))
+
+
+def _halve(progress):
+    return 1 - progress / 2
+
+
+# ---- the cases ---------------------------------------------------------------------
+
+
+class Case(NamedTuple):
+    """A search: data, grid, parameters of the network, and what else it is given.
+
+    With `steps` the network is the last step of a pipeline, "net".
+    """
+
+    data: str
+    grid: Any
+    params: Mapping[str, Any] = {}
+    search: Mapping[str, Any] = {}
+    fit: Mapping[str, Any] = {}
+    steps: tuple = ()
+    inputs: Any = np.asarray
+
+
+LOG_LOSS = {"scoring": "neg_log_loss", "cv": 2}
+THIRDS = {"scoring": "neg_log_loss", "cv": KFold(3)}
+TRAIN = {**THIRDS, "return_train_score": True}
+EPOCHS = {"loss": "neg_log_loss", "epochs": _epochs}
+STOPS = {"scoring": EPOCHS, "refit": "loss", "cv": KFold(3)}
+SGD = {"solver": "sgd", "learning_rate_init": 0.1}
+EARLY = {"early_stopping": True, "max_iter": 15, "n_iter_no_change": 2}
+SMALL = {"batch_size": 7, "max_iter": 4}
+SCALE = ("scale", StandardScaler())
+REGRESSION = {"cv": 3, "return_train_score": True}
+
+CASES = {
+    # ---- numbers of the solvers
+    "rates": Case(
+        "binary",
+        {"learning_rate_init": [1e-3, 0.02, 0.1]},
+        search={"return_train_score": True},
+    ),
+    "rates-of-regressors": Case(
+        "regression",
+        {"learning_rate_init": [1e-3, 0.1, "auto"]},
+        {"solver": "sgd"},
+        REGRESSION,
+    ),
+    "moments": Case(
+        "multiclass",
+        {"beta_1": [0.5, 0.9], "beta_2": [0.9, 0.999], "epsilon": [1e-8, 0.1]},
+        search=LOG_LOSS,
+    ),
+    "momentum": Case(
+        "binary",
+        [
+            {"momentum": [0.5, 0.9], "nesterovs_momentum": [True, False]},
+            {"momentum": [0], "alpha": [0.1, 10.0]},
+        ],
+        SGD,
+        {**LOG_LOSS, "return_train_score": True},
+    ),
+    "adamw": Case(
+        "multiclass",
+        {"alpha": [0, 1.0, 10.0], "beta_1": [0.5, 0.9]},
+        {"solver": "adamw"},
+        TRAIN,
+    ),
+    "nadam": Case(
+        "multiclass",
+        {"solver_params": [None, {"momentum_decay": 0.1}], "epsilon": [1e-8, 0.1]},
+        {"solver": "nadam", **SMALL},
+        LOG_LOSS,
+    ),
+    "radam": Case(
+        "binary",
+        {"beta_2": [0.9, 0.99], "learning_rate_init": [0.01, 0.1]},
+        {"solver": "radam", "batch_size": 32, "max_iter": 12},
+        LOG_LOSS,
+    ),
+    "adamax": Case(
+        "regression",
+        {"beta_1": [0.5, 0.9], "beta_2": [0.9, 0.999]},
+        {"solver": "adamax", **SMALL},
+        REGRESSION,
+    ),
+    "adagrad": Case(
+        "binary",
+        {
+            "solver_params": [
+                {"lr_decay": 0.1},
+                {"eps": 0.1},
+                {"initial_accumulator_value": 0.1},
+            ]
+        },
+        {"solver": "adagrad"},
+        LOG_LOSS,
+    ),
+    "rmsprop": Case(
+        "multiclass",
+        {"solver_params": [{"alpha": 0.9}, {"alpha": 0.9, "eps": 0.1}, {}]},
+        {"solver": "rmsprop"},
+        LOG_LOSS,
+    ),
+    "rmsprop-with-momentum": Case(
+        "multiclass",
+        {
+            "solver_params": [
+                {"momentum": 0.9},
+                {"momentum": 0.9, "centered": True},
+                {"momentum": 0.5, "centered": True},
+            ]
+        },
+        {"solver": "rmsprop"},
+        LOG_LOSS,
+    ),
+    "adadelta": Case(
+        "regression",
+        {"solver_params": [{"rho": 0.9}, {"rho": 0.5}], "learning_rate_init": [1, 9.0]},
+        {"solver": "adadelta", **SMALL},
+        REGRESSION,
+    ),
+    "vsgd": Case(
+        "multiclass",
+        {
+            "solver_params": [None, {"slow_start": 4.0}, {"n_start": 3}],
+            "learning_rate_init": ["auto", 0.5],
+        },
+        {"solver": "vsgd", **SMALL},
+        LOG_LOSS,
+    ),
+    "adasecant": Case(
+        "binary",
+        {"solver_params": [None, {"first_step": 0.2}, {"max_gamma": 0, "eps": 1e-3}]},
+        {"solver": "adasecant", "learning_rate_init": "auto", **SMALL},
+        LOG_LOSS,
+    ),
+    "solvers": Case(
+        "multiclass",
+        {"solver": ["sgd", "adam", "adamw", "rmsprop"], "alpha": [1e-4, 1.0]},
+        search=LOG_LOSS,
+    ),
+    # ---- schedules
+    "schedules": Case(
+        "binary",
+        {"learning_rate": ["constant", "invscaling", "adaptive", "cosine", "one_cycle"]}
+        | {"learning_rate_init": [0.1, 0.5]},
+        {"solver": "sgd", "tol": 0.1, "n_iter_no_change": 1},
+        LOG_LOSS,
+    ),
+    "schedules-by-epochs": Case(
+        "multiclass",
+        [
+            {"learning_rate": ["inverse_sqrt", "inverse_time"]},
+            {
+                "learning_rate": ["step"],
+                "schedule_params": [{"every": 2}, {"every": 3, "gamma": 0.5}],
+            },
+            {"learning_rate": ["exponential"], "schedule_params": [{"gamma": 0.5}]},
+        ],
+        search=TRAIN,
+    ),
+    "invscaling": Case(
+        "multiclass",
+        {"power_t": [0.1, 0.3, 0.5]},
+        {**SGD, **SMALL, "learning_rate": "invscaling"},
+        TRAIN,
+    ),
+    "adaptive": Case(
+        "binary",
+        {"tol": [0.01, 0.03, 0.1], "n_iter_no_change": [1, 2]},
+        {**SGD, "learning_rate": "adaptive", "max_iter": 25},
+        STOPS,
+    ),
+    "adaptive-with-early-stopping": Case(
+        "multiclass",
+        {"learning_rate_init": [2e-5, 0.1, 0.5]},
+        {"solver": "sgd", "learning_rate": "adaptive", **EARLY, "tol": 0.02},
+        STOPS,
+    ),
+    "warmup": Case(
+        "multiclass",
+        {"schedule_params": [None, {"warmup": 0.1}, {"warmup": 0.3}, {"warmup": 0.8}]},
+        SMALL,
+        {**THIRDS, "refit": False},
+    ),
+    "cosine": Case(
+        "regression",
+        {"schedule_params": [None, {"final": 0.5}], "max_iter": [3, 6]},
+        {"learning_rate": "cosine", "batch_size": 7},
+        REGRESSION,
+    ),
+    "one-cycle": Case(
+        "binary",
+        {
+            "schedule_params": [
+                {"peak": 0.2},
+                {"peak": 0.6, "warmup": 0.2},
+                {"initial": 0.5, "final": 0.1},
+            ],
+            "max_iter": [3, 6],
+        },
+        {"learning_rate": "one_cycle", **SGD, "batch_size": 32},
+        LOG_LOSS,
+    ),
+    # ---- when members stop
+    "epochs": Case("multiclass", {"max_iter": [1, 4, 9]}, search=STOPS),
+    "patience": Case(
+        "binary",
+        [
+            {"tol": [0.05, 0.02], "n_iter_no_change": [1, 2]},
+            {"n_iter_no_change": [np.inf]},
+        ],
+        {"max_iter": 15},
+        STOPS,
+    ),
+    "early-stopping": Case(
+        "binary",
+        {"validation_fraction": [0.1, 0.3], "learning_rate_init": [0.01, 0.1]},
+        EARLY,
+        STOPS,
+    ),
+    "early-stopping-by-loss": Case(
+        "multiclass",
+        {"tol": [1e-4, 0.05], "validation_fraction": [0.2, 0.4]},
+        {**EARLY, "scoring": "loss", "learning_rate_init": 0.1},
+        STOPS,
+    ),
+    "early-stopping-by-scorer": Case(
+        "regression",
+        {"learning_rate_init": [0.01, 0.05, 0.3], "n_iter_no_change": [1, 2]},
+        {**EARLY, "scoring": "neg_mean_absolute_error"},
+        {"scoring": {"r2": "r2", "epochs": _epochs}, "refit": "r2", "cv": 2},
+    ),
+    "early-stopping-or-not": Case(
+        "multiclass",
+        [
+            {"early_stopping": [False]},
+            {"early_stopping": [True], "scoring": [None, "loss", "f1_macro"]},
+        ],
+        {"validation_fraction": 0.4, "n_iter_no_change": 2, "tol": 0.02},
+        STOPS,
+    ),
+    "early-stopping-with-weights": Case(
+        "multiclass",
+        {"learning_rate_init": [0.05, 0.1], "scoring": [None, "f1_macro", "loss"]},
+        {**EARLY, "validation_fraction": 0.4, "tol": 0.02},
+        THIRDS,
+        {"sample_weight": WEIGHT},
+    ),
+    "early-stopping-of-outputs": Case(
+        "outputs", {"alpha": [0.1, 10.0], "validation_fraction": [0.2, 0.3]}, EARLY
+    ),
+    "validation-data": Case(
+        "binary",
+        {"learning_rate_init": [0.01, 0.1, 0.5]},
+        EARLY,
+        STOPS,
+        {"X_val": _data("binary")[0][::3], "y_val": _data("binary")[1][::3]},
+    ),
+    # ---- penalties and bounds
+    "penalty": Case(
+        "multiclass",
+        {"alpha": [1e-4, 1.0, 10.0], "l1_ratio": [0.0, 0.5, 1.0]},
+        search=LOG_LOSS,
+    ),
+    "bounds": Case(
+        "multiclass",
+        {"max_norm": [None, 0.5, 1.0], "gradient_clip": [None, 0.01]},
+        SGD,
+        LOG_LOSS,
+    ),
+    "bounds-and-penalty": Case(
+        "regression",
+        {"max_norm": [0.5, 1.0], "gradient_clip": [0.1, 0.5], "alpha": [0.1, 1.0]},
+        {"l1_ratio": 0.3, "batch_size": 32},
+    ),
+    # ---- rows, batches and folds
+    "last-batch-of-one": Case("binary", {"alpha": [0.1, 1.0, 10.0]}, SMALL, TRAIN),
+    "batches": Case(
+        "regression",
+        {"batch_size": [7, 32, "auto"], "alpha": [0.1, 1.0]},
+        {},
+        {"cv": 3},
+    ),
+    "unshuffled": Case(
+        "multiclass", {"shuffle": [False, True], "beta_1": [0.5, 0.9]}, SMALL, THIRDS
+    ),
+    "groups": Case(
+        "multiclass",
+        {"learning_rate_init": [0.01, 0.1]},
+        {"batch_size": 32},
+        {**TRAIN, "cv": GroupKFold(3)},
+        {"groups": GROUPS},
+    ),
+    "time-series": Case(
+        "regression",
+        {"alpha": [0.1, 1.0], "learning_rate_init": [0.01, 0.1]},
+        SMALL,
+        {"cv": TimeSeriesSplit(3), "scoring": "neg_mean_absolute_error"},
+    ),
+    "random-splits": Case(
+        "multiclass",
+        {"alpha": [0.1, 1.0, 10.0]},
+        search={**LOG_LOSS, "cv": ShuffleSplit(3, test_size=0.4, random_state=0)},
+    ),
+    "seeds": Case("multiclass", {"random_state": [0, 1, 2, 7]}, SMALL, TRAIN),
+    "random-state": Case(
+        "binary",
+        {"alpha": [0.1, 1.0, 10.0]},
+        {"random_state": np.random.RandomState(3), "batch_size": 32},
+        LOG_LOSS,
+    ),
+    "weights": Case(
+        "multiclass",
+        {"alpha": [0.1, 1.0], "batch_size": [7, "auto"]},
+        search=THIRDS,
+        fit={"sample_weight": WEIGHT},
+    ),
+    "weights-of-regressors": Case(
+        "outputs",
+        {"learning_rate_init": [0.01, 0.1], "alpha": [0.1, 1.0]},
+        {"batch_size": 32},
+        REGRESSION,
+        {"sample_weight": WEIGHT},
+    ),
+    "class-weight": Case(
+        "multiclass",
+        {"class_weight": [None, "balanced", {0: 3.0, 1: 0.5}, {2: 0.0}]},
+        search=TRAIN,
+    ),
+    "class-weight-and-weights": Case(
+        "strings",
+        {"class_weight": ["balanced", {"one": 3.0}], "learning_rate_init": [0.01, 0.1]},
+        {"batch_size": 32},
+        {"cv": KFold(3, shuffle=True, random_state=0), "return_train_score": True},
+        {"sample_weight": WEIGHT},
+    ),
+    # ---- targets and losses
+    "multilabel": Case(
+        "multilabel",
+        {"alpha": [0.1, 1.0], "learning_rate_init": [0.01, 0.1]},
+        search={"scoring": "roc_auc", "cv": 2},
+    ),
+    "several-outputs": Case(
+        "outputs", {"alpha": [0.1, 10.0], "epsilon": [1e-8, 0.1]}, {}, REGRESSION
+    ),
+    "class-missing-in-a-fold": Case(
+        "rare",
+        {"learning_rate_init": [0.01, 0.05, 0.3], "class_weight": [None, "balanced"]},
+        search={"cv": KFold(3), "return_train_score": True},
+    ),
+    "label-smoothing": Case(
+        "multiclass", {"label_smoothing": [0.0, 0.1, 0.5]}, {"batch_size": 32}, TRAIN
+    ),
+    "label-smoothing-of-two": Case(
+        "binary",
+        {"label_smoothing": [0.0, 0.3], "loss": ["log_loss", "squared_error"]},
+        search=LOG_LOSS,
+    ),
+    "hinge": Case(
+        "binary",
+        {"learning_rate_init": [0.01, 0.1], "alpha": [0.1, 10.0]},
+        {"loss": "hinge"},
+        {"scoring": "roc_auc", "cv": 3},
+    ),
+    "losses": Case(
+        "multiclass",
+        {"loss": ["hinge", "focal", "log_loss"], "learning_rate_init": [0.05, 0.2]},
+        search={"scoring": {"own": _last_loss, "accuracy": "accuracy"}, "refit": "own"},
+    ),
+    "focal": Case(
+        "multiclass",
+        {"loss_params": [None, {"gamma": 0.0}, {"gamma": 1.0}, {"gamma": 5.0}]},
+        {"loss": "focal"},
+        LOG_LOSS,
+    ),
+    "losses-of-regressors": Case(
+        "counts",
+        [
+            {"loss": ["huber"], "loss_params": [None, {"delta": 0.1}]},
+            {
+                "loss": ["quantile"],
+                "loss_params": [{"quantile": q} for q in (0.2, 0.7)],
+            },
+            {"loss": ["poisson", "absolute_error"]},
+        ],
+        search=REGRESSION,
+    ),
+    "poisson": Case(
+        "counts",
+        {"learning_rate_init": [0.01, 0.1], "alpha": [0.1, 1.0]},
+        {"loss": "poisson", "batch_size": 32},
+        {"scoring": "neg_mean_poisson_deviance", "cv": 3},
+    ),
+    "several-quantiles": Case(
+        "regression",
+        {"learning_rate_init": [0.01, 0.1]},
+        {"loss": "quantile", "loss_params": {"quantile": [0.1, 0.5, 0.9]}},
+    ),
+    # ---- networks
+    "structures": Case(
+        "multiclass",
+        [
+            {"hidden_layer_sizes": [()], "learning_rate_init": [0.02, 0.1]},
+            {"hidden_layer_sizes": [4, (6, 4)], "activation": ["relu", "tanh"]},
+        ],
+        search={"cv": 2, "scoring": ["neg_log_loss", "accuracy"], "refit": "accuracy"},
+    ),
+    "layers": Case(
+        "regression",
+        {"n_hidden_layers": [1, 2], "activation": ["selu", "logistic"]},
+        {"hidden_layer_sizes": 5},
+    ),
+    "batch-normalization": Case(
+        "multiclass",
+        {"learning_rate_init": [0.01, 0.1], "alpha": [0.1, 1.0]},
+        {"normalization": "batch", "hidden_layer_sizes": (6, 4), **SMALL},
+        TRAIN,
+    ),
+    "normalizations": Case(
+        "regression",
+        {"normalization": [None, "batch", "layer"], "learning_rate_init": [0.01, 0.1]},
+        {"batch_size": 32, "early_stopping": True},
+    ),
+    "residual": Case(
+        "binary",
+        {"residual": [False, True], "alpha": [0.1, 10.0]},
+        {"hidden_layer_sizes": (6, 6), "normalization": "layer"},
+        LOG_LOSS,
+    ),
+    "maxout": Case(
+        "multiclass",
+        {"maxout_pieces": [2, 3], "learning_rate_init": [0.01, 0.1]},
+        {"activation": ["maxout", "tanh"], "hidden_layer_sizes": (6, 4)},
+        LOG_LOSS,
+    ),
+    "initializers": Case(
+        "binary",
+        {"weight_init": ["auto", "he_normal", "orthogonal"], "random_state": [0, 1]},
+        search=LOG_LOSS,
+    ),
+    "dtype": Case(
+        "binary",
+        {"alpha": [0.1, 1.0, 10.0]},
+        # small enough for float64 by itself, as a stack it would not be
+        {"hidden_layer_sizes": (120, 120), "max_iter": 1},
+        {"scoring": {"double": _is_double, "own": _last_loss}, "refit": "own", "cv": 2},
+    ),
+    # ---- pipelines and inputs
+    "scaled": Case(
+        "binary",
+        {"net__learning_rate_init": [0.01, 0.1], "scale__with_std": [True, False]},
+        {"batch_size": 32},
+        LOG_LOSS,
+        {"net__sample_weight": WEIGHT},
+        (SCALE,),
+    ),
+    "components": Case(
+        "regression",
+        {"pca__n_components": [2, 3, 6], "net__alpha": [0.1, 1.0]},
+        search=REGRESSION,
+        steps=(SCALE, ("pca", PCA(random_state=0))),
+    ),
+    "scaled-or-not": Case(
+        "strings",
+        {"scale": ["passthrough", StandardScaler()], "net__max_iter": [3, 8]},
+        EARLY,
+        LOG_LOSS,
+        steps=(SCALE,),
+    ),
+    "other-estimators": Case(
+        "multiclass",
+        [
+            {"net": [LogisticRegression()], "net__C": [0.01, 1.0]},
+            {"net__learning_rate_init": [0.01, 0.1]},
+        ],
+        search=LOG_LOSS,
+        steps=(SCALE,),
+    ),
+    "sparse": Case(
+        "multiclass",
+        {"alpha": [0.1, 1.0], "batch_size": [7, "auto"]},
+        search=THIRDS,
+        inputs=_sparse,
+    ),
+    "frame": Case("regression", {"alpha": [0.1, 1.0, 10.0]}, EARLY, inputs=_frame),
+    "scaled-frame": Case(
+        "binary",
+        {"net__alpha": [0.1, 1.0, 10.0]},
+        search=LOG_LOSS,
+        steps=(SCALE,),
+        inputs=_frame,
+    ),
+    # ---- scores
+    "several-scores": Case(
+        "multiclass",
+        {"learning_rate_init": [0.01, 0.1, 0.5]},
+        search={"scoring": ["accuracy", "neg_log_loss"], "refit": "neg_log_loss"}
+        | {"return_train_score": True},
+    ),
+    "scorers": Case(
+        "binary",
+        {"learning_rate_init": [0.01, 0.1], "alpha": [0.1, 1.0]},
+        search={"scoring": {"auc": "roc_auc", "weights": _weights}, "refit": "weights"},
+    ),
+    "callable-scores": Case(
+        "multiclass",
+        {"learning_rate_init": [0.01, 0.1, 0.5]},
+        search={"scoring": _measures, "refit": "log_loss", "return_train_score": True},
+    ),
+    "callable-refit": Case(
+        "regression",
+        {"learning_rate_init": [0.01, 0.1], "alpha": [0.1, 1.0]},
+        search={"scoring": _weights, "refit": _steadiest},
+    ),
+    # ---- what has to train by itself, beside what has not
+    "lbfgs-and-adam": Case(
+        "binary",
+        [
+            {"solver": ["lbfgs"], "alpha": [0.1, 1.0]},
+            {"solver": ["adam"], "learning_rate_init": [0.01, 0.1]},
+        ],
+        search={**TRAIN, "refit": True},
+    ),
+    "functions-and-classes": Case(
+        "multiclass",
+        [
+            {"solver": [torch.optim.Rprop]},
+            {"activation": [torch.nn.PReLU, "relu"]},
+            {"learning_rate": [_halve]},
+            {"callbacks": [[Nothing()]], "alpha": [10.0]},
+            {"n_members": [3]},
+            {"learning_rate_init": [0.2, 0.3]},
+        ],
+        search=LOG_LOSS,
+    ),
+}
+
+
+# ---- the searches ------------------------------------------------------------------
+
+
+def _network(kind, **params):
+    is_real = kind in ("regression", "outputs", "counts")
+    estimator = MLPRegressor if is_real else MLPClassifier
+    params = {
+        "hidden_layer_sizes": (6,),
+        "max_iter": 8,
+        "learning_rate_init": 0.05,
+        "random_state": 0,
+        **params,
+    }
+    return estimator(**params, device="cpu")
+
+
+def _fit(search, case, **further):
+    X, y = _data(case.data)
+    estimator = _network(case.data, **case.params)
+    if case.steps:
+        estimator = Pipeline([*case.steps, ("net", estimator)])
+    X = case.inputs(X)
+    search = search(estimator, case.grid, **{"cv": 3, **case.search, **further})
+    return search.fit(X, y, **case.fit), X
+
+
+def _metrics(results):
+    """Name the metrics of a search."""
+    start = "rank_test_"
+    return [key.removeprefix(start) for key in results if key.startswith(start)]
+
+
+def _assert_equal(theirs, ours, X):
+    expected, found = theirs.cv_results_, ours.cv_results_
+    _assert_equal_columns(expected, found)
+    for metric in _metrics(expected):
+        _assert_equal_ranks(expected, found, metric)
+    assert _fitted(ours) == _fitted(theirs)
+    _assert_equal_choices(theirs, ours)
+    if hasattr(theirs, "best_estimator_") and ours.best_index_ == theirs.best_index_:
+        _assert_equal_predictions(theirs, ours, X)
+
+
+def _assert_equal_columns(expected, found):
+    assert list(found) == list(expected)
+    assert found["params"] == expected["params"]
+    for key in expected.keys() - {"params"}:
+        ours, theirs = found[key], expected[key]
+        assert (type(ours), ours.dtype) == (type(theirs), theirs.dtype), key
+        if key.startswith("param_"):
+            np.testing.assert_array_equal(ours.mask, theirs.mask)
+            assert ours.compressed().tolist() == theirs.compressed().tolist()
+        elif not key.startswith("rank_") and not key.endswith("_time"):
+            np.testing.assert_allclose(ours, theirs, 1e-6, 1e-6, err_msg=key)
+
+
+def _assert_equal_ranks(expected, found, metric):
+    score, rank = (f"{name}_test_{metric}" for name in ("mean", "rank"))
+    gap, ours, theirs = (
+        np.subtract.outer(column, column)
+        for column in (expected[score], found[rank], expected[rank])
+    )
+    differ = np.abs(gap) > 1e-9
+    np.testing.assert_array_equal(np.sign(ours[differ]), np.sign(theirs[differ]))
+
+
+def _fitted(search):
+    """Name the public attributes of a fit."""
+    return {name for name in vars(search) if name[0] != "_" and name[-1] == "_"}
+
+
+def _assert_equal_choices(theirs, ours):
+    """The same best candidate, or one as good."""
+    if not hasattr(theirs, "best_index_"):
+        return
+    if callable(theirs.refit):
+        assert ours.best_index_ == theirs.best_index_
+    else:
+        metric = theirs.refit if isinstance(theirs.refit, str) else "score"
+        scores = theirs.cv_results_[f"mean_test_{metric}"]
+        assert abs(scores[ours.best_index_] - scores[theirs.best_index_]) <= 1e-9
+        np.testing.assert_allclose(ours.best_score_, theirs.best_score_, atol=1e-6)
+    assert ours.best_params_ == ours.cv_results_["params"][ours.best_index_]
+
+
+def _assert_equal_predictions(theirs, ours, X):
+    found, expected = ours.predict(X), theirs.predict(X)
+    if not is_classifier(theirs):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+        return
+    np.testing.assert_array_equal(found, expected)
+    if hasattr(theirs, "predict_proba"):
+        found, expected = ours.predict_proba(X), theirs.predict_proba(X)
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def _scores(results):
+    """Stack all test scores, a row per candidate."""
+    keys = [key for key in results if key.startswith("split") and "_test_" in key]
+    return np.stack([results[key] for key in keys], axis=1)
+
+
+def _assert_tells_candidates_apart(results):
+    """A case proves little where candidates or splits have the same scores."""
+    scores = _scores(results).round(7)
+    assert len(np.unique(scores, axis=0)) == len(scores)
+    for metric in _metrics(results):
+        if metric == "epochs":
+            assert len(np.unique(results["mean_test_epochs"])) > 1
+
+
+# ---- equality ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_search_is_that_of_sklearn(case):
+    theirs, X = _fit(GridSearchCV, case)
+    _assert_tells_candidates_apart(theirs.cv_results_)
+    ours, _ = _fit(BatchedGridSearchCV, case)
+    _assert_equal(theirs, ours, X)
+
+
+def test_there_are_enough_cases():
+    assert len(CASES) >= 30
+
+
+SAMPLED = {
+    "numbers": Case(
+        "binary",
+        {
+            "learning_rate_init": scipy.stats.loguniform(1e-3, 1),
+            "alpha": scipy.stats.loguniform(1e-3, 10),
+            "beta_1": scipy.stats.uniform(0.1, 0.8),
+        },
+        search=THIRDS,
+    ),
+    "structures": Case(
+        "regression",
+        [
+            {
+                "net__hidden_layer_sizes": [(4,), (6, 4)],
+                "net__momentum": scipy.stats.uniform(0.1, 0.8),
+                "net__solver": ["sgd"],
+            },
+            {"net__max_iter": scipy.stats.randint(2, 9), "pca__n_components": [3, 4]},
+        ],
+        search=REGRESSION,
+        steps=(SCALE, ("pca", PCA(random_state=0))),
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("case", SAMPLED.values(), ids=SAMPLED)
+def test_sampled_search_is_that_of_sklearn(case, seed):
+    sampled = {"n_iter": 6, "random_state": seed}
+    theirs, X = _fit(RandomizedSearchCV, case, **sampled)
+    _assert_tells_candidates_apart(theirs.cv_results_)
+    ours, _ = _fit(BatchedRandomizedSearchCV, case, **sampled)
+    _assert_equal(theirs, ours, X)
+
+
+def test_pipelines_with_memory(tmp_path):
+    X, y = _data("multiclass")
+    net = _network("multiclass")
+    grid = {"pca__n_components": [2, 4], "net__alpha": [0.1, 1.0, 10.0]}
+    searches = []
+    for cls in (GridSearchCV, BatchedGridSearchCV):
+        steps = [SCALE, ("pca", PCA(random_state=0)), ("net", net)]
+        pipeline = Pipeline(steps, memory=str(tmp_path / cls.__name__))
+        searches.append(cls(pipeline, grid, **THIRDS).fit(X, y))
+    _assert_tells_candidates_apart(searches[0].cv_results_)
+    _assert_equal(*searches, X)
+
+
+def test_float32_agrees_to_float32(digits):
+    X, y = digits[0][:500], digits[1][:500]
+    net = MLPClassifier((16,), dtype="float32", max_iter=10, random_state=0)
+    grid = {"learning_rate_init": [0.003, 0.01, 0.03], "alpha": [1e-4, 1.0]}
+    theirs, ours = (
+        cls(net, grid, cv=2).fit(X, y) for cls in (GridSearchCV, BatchedGridSearchCV)
+    )
+    found, expected = _scores(ours.cv_results_), _scores(theirs.cv_results_)
+    assert np.ptp(expected) > 0.05
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.005)
+
+
+def test_dropout_has_the_same_distribution():
+    X, y = _data("binary")
+    net = _network("binary", hidden_layer_sizes=(8, 8), max_iter=25)
+    grid = {"dropout": [0.0, 0.2, 0.4], "random_state": list(range(20))}
+    settings = {"scoring": "neg_log_loss", "cv": 2, "return_train_score": True}
+    theirs, ours = (
+        cls(net, grid, refit=False, **settings).fit(X, y).cv_results_
+        for cls in (GridSearchCV, BatchedGridSearchCV)
+    )
+    for key in ("mean_test_score", "mean_train_score"):
+        (expected, error), (found, error_of_ours) = (
+            _mean_over_seeds(results[key].reshape(3, 20)) for results in (theirs, ours)
+        )
+        # each probability tells
+        assert (np.abs(np.diff(expected)) > 2 * np.hypot(error[1:], error[:-1])).all()
+        assert found[0] == pytest.approx(expected[0], abs=1e-6)  # without masks
+        assert (np.abs(found - expected) < 2 * np.hypot(error, error_of_ours)).all()
+
+
+def _mean_over_seeds(scores):
+    """Compute the means of the rows, and their standard errors."""
+    error = scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
+    return scores.mean(axis=1), error
+
+
+# ---- candidates that fail ----------------------------------------------------------
+
+FAILURES = {
+    "illegal": {"activation": ["relu", "no such"], "alpha": [0.1, 1.0]},
+    "illegal-beside-another": {"maxout_pieces": [2, 3], "alpha": [0.1, 1.0]},
+    "diverges": {"learning_rate_init": [0.05, 1e200, 0.1]},
+}
+
+
+def _fit_failing(cls, grid, **further):
+    X, y = _data("binary")
+    net = _network("binary", solver="sgd", max_iter=4)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search = cls(net, grid, **LOG_LOSS, **further).fit(X, y)
+    return search, {item.category for item in caught}
+
+
+@pytest.mark.parametrize("error_score", [np.nan, -100.0])
+@pytest.mark.parametrize("grid", FAILURES.values(), ids=FAILURES)
+def test_failures_leave_the_others(grid, error_score):
+    theirs, expected = _fit_failing(GridSearchCV, grid, error_score=error_score)
+    ours, found = _fit_failing(BatchedGridSearchCV, grid, error_score=error_score)
+    assert FitFailedWarning in expected
+    assert found == expected
+    _assert_equal(theirs, ours, _data("binary")[0])
+
+
+@pytest.mark.parametrize("grid", FAILURES.values(), ids=FAILURES)
+def test_failures_raise_on_demand(grid):
+    with pytest.raises(ValueError, match=r".") as expected:
+        _fit_failing(GridSearchCV, grid, error_score="raise")
+    with pytest.raises(type(expected.value), match=r".") as found:
+        _fit_failing(BatchedGridSearchCV, grid, error_score="raise")
+    assert str(found.value) == str(expected.value)
+
+
+@pytest.mark.parametrize("cls", [GridSearchCV, BatchedGridSearchCV])
+def test_nothing_but_failures_raises(cls):
+    with pytest.raises(ValueError, match=r"All the 4 fits failed"):
+        _fit_failing(cls, {"learning_rate_init": [1e200, 1e210]})
+
+
+# ---- how it is run -----------------------------------------------------------------
+
+MIXED = Case(
+    "multiclass",
+    [
+        {"solver": ["adam"], "learning_rate_init": [0.01, 0.05, 0.1, 0.3]},
+        {"solver": ["sgd"], "momentum": [0.5, 0.9]},
+        {"solver": ["lbfgs"]},
+    ],
+    {"batch_size": 32, "max_iter": 4},
+    {"scoring": ["neg_log_loss", "accuracy"], "refit": "neg_log_loss"},
+)
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    return _fit(GridSearchCV, MIXED)[0]
+
+
+@pytest.mark.parametrize("batch_members", [1, 3, 1000, "auto"])
+def test_members_of_a_batch(batch_members, theirs):
+    ours, X = _fit(BatchedGridSearchCV, MIXED, batch_members=batch_members)
+    _assert_equal(theirs, ours, X)
+
+
+@pytest.mark.parametrize("batch_members", [0, -1, 1.5, "all", None])
+@pytest.mark.parametrize("cls", [BatchedGridSearchCV, BatchedRandomizedSearchCV])
+def test_illegal_members_of_a_batch(cls, batch_members):
+    with pytest.raises(ValueError, match="batch_members"):
+        _fit(cls, CASES["rates"], batch_members=batch_members)
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_jobs(backend, theirs):
+    with joblib.parallel_config(backend):
+        ours, X = _fit(BatchedGridSearchCV, MIXED, n_jobs=2, batch_members=3)
+    _assert_equal(theirs, ours, X)
+
+
+def _global_states():
+    numpys = np.random.get_state()[1].tolist()
+    return numpys, random.getstate(), torch.get_rng_state().tolist()
+
+
+def test_no_global_random_state_changes():
+    before = _global_states()
+    _fit(BatchedGridSearchCV, MIXED)
+    grid = {"dropout": [0.2, 0.5], "random_state": [None, 0]}
+    _fit(BatchedGridSearchCV, Case("binary", grid))
+    assert _global_states() == before
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"dropout": 0.5}, {"input_dropout": 0.3, "early_stopping": True}]
+)
+def test_a_second_fit_gives_the_same(params):
+    X, y = _data("multiclass")
+    net = _network("multiclass", **params)
+    grid = {"learning_rate_init": [0.05, 0.2], "solver": ["sgd", "adam"]}
+    search = BatchedGridSearchCV(net, grid, **LOG_LOSS)
+    first, second = (_scores(search.fit(X, y).cv_results_) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_data_and_estimator_stay_as_they_are():
+    X, y = (part.copy() for part in _data("multiclass"))
+    net = _network("multiclass", early_stopping=True)
+    before = net.get_params()
+    grid = {"alpha": [0.1, 1.0], "max_iter": [3, 6]}
+    BatchedGridSearchCV(net, grid).fit(X, y)
+    assert net.get_params() == before
+    assert not hasattr(net, "net_")
+    for found, expected in zip((X, y), _data("multiclass"), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_verbose_tells_what_trains_by_itself(capsys):
+    _fit(BatchedGridSearchCV, MIXED, verbose=0)
+    assert not capsys.readouterr().out
+    _fit(BatchedGridSearchCV, MIXED, verbose=1)
+    assert "lbfgs" in capsys.readouterr().out
