@@ -112,7 +112,7 @@ class Data(Dataset):
         device: str,
     ) -> None:
         self.dtype, self.device = dtype, device
-        self.X = X if _is_read_by_batch(X) else as_tensor(X, dtype, device)
+        self.X = X if is_read_by_batch(X) else as_tensor(X, dtype, device)
         self.y = None if y is None else self._target(y)
         self.weight = None
         if weight is not None:
@@ -219,8 +219,8 @@ def _fill_up(rows) -> tuple[NDArray | None, NDArray | None]:
     return filled, None if len(set(lengths)) == 1 else lengths
 
 
-def _is_read_by_batch(X) -> bool:
-    """Whether X is better left where it is: compressed, or on the disk."""
+def is_read_by_batch(X) -> bool:
+    """Whether inputs are better left where they are: compressed, or on the disk."""
     if scipy.sparse.issparse(X):
         return True
     owner = X

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
+from sk_deep._batches import is_read_by_batch
 from sk_deep._classifier import MLPClassifier
 from sk_deep._compat import (
     check_method_params,
@@ -25,6 +27,7 @@ from sk_deep._compat import (
     predicts_only,
     safe_split,
     score,
+    validate_parameter_constraints,
 )
 from sk_deep._prediction import member_outputs
 from sk_deep._regressor import MLPRegressor
@@ -34,11 +37,12 @@ from sk_deep._stacks import (
     adopt,
     freeze,
     make_member,
+    parameters_of,
     predictor,
     reason_against,
     train,
 )
-from sk_deep._validation import Validation
+from sk_deep._validation import Validation, serve
 
 _NETWORKS = MLPClassifier, MLPRegressor
 # what the fit of a network alone tells in its own way
@@ -103,7 +107,11 @@ def make_task(index: int, args: tuple, kwargs: dict) -> Task | str:
         network = model.steps[-1][1] if is_pipeline else model
         if type(network) not in _NETWORKS:
             return f"{type(network).__name__} is no network of sk_deep"
-        network._validate_params()
+        validate_parameter_constraints(
+            network._parameter_constraints,
+            parameters_of(network),
+            caller_name=type(network).__name__,
+        )
         reason = reason_against(network)
     except Exception as error:  # the fit alone tells it in its own way
         return str(error)
@@ -271,6 +279,8 @@ class Job:
     def _all_rows(self, task: Task) -> tuple[dict[str, Any], Any, NDArray]:
         network = task.network._copy()
         X, y = network._validate(self.X, self.y, reset=True)
+        if not scipy.sparse.issparse(X) and is_read_by_batch(X):
+            X = np.array(X)  # of a memory map, all splits together need all rows
         return _attributes(network), X, y
 
     def _weight(self, task: Task) -> NDArray | None:
@@ -372,9 +382,7 @@ class Job:
                 stacklevel=2,
             )
         is_fast = predicts_only(scorer)
-        if is_fast:
-            network.net_ = net
-        else:
+        if not is_fast:
             adopt(member)
             if task.steps is not None:
                 steps = self.inputs[task.inputs].steps
@@ -383,7 +391,7 @@ class Job:
         for name, part in parts.items():
             start = time.time()
             if is_fast:
-                network._outputs = functools.partial(_served, outputs[name])
+                serve(network, net, outputs[name])
             model, X = (network, part.Xt) if is_fast else (task.model, part.X)
             result[name] = score(
                 model, X, part.y, scorer, part.params, self.options["error_score"]
@@ -405,10 +413,5 @@ class Scored:
 
 def _attributes(network) -> dict[str, Any]:
     """Take what data have set on an estimator."""
-    params = network.get_params(deep=False)
+    params = parameters_of(network)
     return {name: value for name, value in vars(network).items() if name not in params}
-
-
-def _served(outputs: NDArray, X) -> NDArray:
-    """Outputs that are known already."""
-    return outputs

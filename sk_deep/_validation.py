@@ -1,5 +1,6 @@
 """What early stopping watches: which rows, and how they are scored."""
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import train_test_split
 
 from sk_deep._batches import Data
+from sk_deep._compat import predicts_only
 from sk_deep._net import Net
 from sk_deep._state import member_net
 
@@ -211,13 +213,39 @@ def _scorer_score(estimators: Sequence, parts: Sequence[Part], scorer: Callable)
     candidates = [estimator._copy() for estimator in estimators]
     for candidate in candidates:  # the checked rows have no names
         vars(candidate).pop("feature_names_in_", None)
+    looks_inside = not predicts_only(scorer)
 
     def score(net: Net) -> list[float]:
         scores = []
+        found = _validation_outputs(net)
         for i, (candidate, part) in enumerate(zip(candidates, parts, strict=True)):
-            candidate.net_ = member_net(net, i)
+            X = part.X[part.rows]
+            if looks_inside:
+                candidate.net_ = member_net(net, i)
+            else:
+                serve(candidate, net, found[i, : X.shape[0]].astype(X.dtype))
             weight = {} if part.weight is None else {"sample_weight": part.weight}
-            scores.append(scorer(candidate, part.X[part.rows], part.y, **weight))
+            scores.append(scorer(candidate, X, part.y, **weight))
         return scores
 
     return score
+
+
+def serve(estimator, net: Net, outputs: NDArray) -> None:
+    """Let an estimator predict from outputs that are known already.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        It is for scorers that look at predictions alone.
+    net : Net
+        What the outputs are of.
+    outputs : ndarray of shape (n, n_outputs)
+        Outputs for the rows that will be asked for.
+    """
+    estimator.net_ = net
+    estimator._outputs = functools.partial(_served, outputs)
+
+
+def _served(outputs: NDArray, X) -> NDArray:
+    return outputs

@@ -451,7 +451,7 @@ class _StackExecutor:
                 known = {key: inputs[key] for key in own & set(inputs)}
                 options = {name: kwargs[name] for name in _OF_JOBS}
                 jobs.append(Job(chunk, X, y, splits, known, options))
-        return jobs
+        return sorted(jobs, key=_work, reverse=True)
 
     def _cut(self, tasks: list[Task], inputs: dict, X) -> list[list[Task]]:
         """Cut tasks of one structure to stacks, and to shares of the workers."""
@@ -466,6 +466,13 @@ class _StackExecutor:
         n_chunks = -(-max(n_stacks, n_shares) // n_shares) * n_shares
         bounds = np.linspace(0, len(tasks), min(n_chunks, len(tasks)) + 1).astype(int)
         return [tasks[a:b] for a, b in pairwise(bounds)]
+
+
+def _work(job: Job) -> int:
+    """Estimate what a job takes, to begin with the longest."""
+    first = job.tasks[0]
+    X = job.X if first.steps is None else job.inputs[first.inputs].X_train
+    return len(job.tasks) * _member_bytes(first.network, X)
 
 
 def _member_bytes(network, X) -> int:
