@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
+from sk_deep import _options
 from sk_deep._batches import is_read_by_batch
 from sk_deep._classifier import MLPClassifier
 from sk_deep._compat import (
@@ -29,19 +30,17 @@ from sk_deep._compat import (
     score,
     validate_parameter_constraints,
 )
-from sk_deep._prediction import member_outputs
-from sk_deep._regressor import MLPRegressor
-from sk_deep._stacks import (
+from sk_deep._members import (
     Member,
     Source,
-    adopt,
     freeze,
     make_member,
     parameters_of,
-    predictor,
     reason_against,
-    train,
 )
+from sk_deep._prediction import member_outputs
+from sk_deep._regressor import MLPRegressor
+from sk_deep._stacks import adopt, predictor, train
 from sk_deep._validation import Validation, serve
 
 _NETWORKS = MLPClassifier, MLPRegressor
@@ -62,8 +61,8 @@ class Task:
         Its place among the fits of the search.
     model : estimator or Pipeline
         With the candidate's parameters.
-    split : bytes
-        Tells the split.
+    split : int
+        Number of the split.
     steps : tuple or None
         Tells the steps before the network, and their parameters; None if there are no
         steps.
@@ -71,7 +70,7 @@ class Task:
 
     index: int
     model: Any
-    split: Any
+    split: int
     steps: tuple | None
 
     @property
@@ -85,22 +84,27 @@ class Task:
         return self.split, self.steps
 
 
-def make_task(index: int, args: tuple, kwargs: dict) -> Task | str:
-    """Make a task of a call of scikit-learn's `_fit_and_score`.
+def make_task(
+    index: int, split: int, model, y, parameters: dict[str, Any]
+) -> Task | str:
+    """Make a task of a fit.
 
     Parameters
     ----------
-    index : int
-        Its place.
-    args, kwargs : tuple, dict
-        Arguments of the call; the parameters are set on the estimator.
+    index, split : int
+        Place of the fit, and of its split.
+    model : estimator
+        It gets the candidate's parameters.
+    y : array-like or None
+        All targets.
+    parameters : dict
+        The candidate's parameters.
 
     Returns
     -------
     task : Task or str
-        The task, or the reason why it cannot be trained in a stack.
+        The task, or the reason why the fit cannot be part of a stack.
     """
-    (model, _, y), parameters = args, kwargs["parameters"]
     try:
         model.set_params(**clone(parameters, safe=False))
         is_pipeline = type(model) is Pipeline
@@ -112,13 +116,15 @@ def make_task(index: int, args: tuple, kwargs: dict) -> Task | str:
             parameters_of(network),
             caller_name=type(network).__name__,
         )
+        _options.hidden_units(network)
+        _options.device(network)
         reason = reason_against(network)
     except Exception as error:  # the fit alone tells it in its own way
         return str(error)
     if y is None:
         return "there is no y"
     steps = _steps_before(model, parameters) if is_pipeline else None
-    return reason or Task(index, model, kwargs["split_progress"][0], steps)
+    return reason or Task(index, model, split, steps)
 
 
 def _steps_before(pipeline: Pipeline, parameters: dict[str, Any]) -> tuple:

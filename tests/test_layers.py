@@ -20,8 +20,10 @@ LAYERS = [
     {"_options", "_parameters", "_state"},
     {"_full_batch", "_prediction", "_validation"},
     {"_base"},
-    {"_classifier", "_regressor", "_stacks"},
+    {"_classifier", "_members", "_regressor"},
+    {"_stacks"},
     {"_tasks"},
+    {"_executor"},
     {"search"},
     {"__init__"},
 ]

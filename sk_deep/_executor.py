@@ -1,0 +1,260 @@
+"""The executor of a search: networks train in stacks, all other fits one by one."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from joblib import effective_n_jobs
+from joblib.logger import short_format_time
+from sklearn.base import clone
+from sklearn.utils.parallel import delayed
+
+from sk_deep import _options
+from sk_deep._compat import fit_and_score, safe_index, safe_split, unwrap_delayed
+from sk_deep._members import structure
+from sk_deep._tasks import Inputs, Job, Task, fit_steps, make_task
+
+# Parameters and values of a stack: on the CPU they should stay in a cache.
+_STACK_BYTES = {"cpu": 2**23}
+_STACK_BYTES_ELSEWHERE = 2**31
+_INPUT_BYTES = 2**30  # of the inputs that steps before networks give, at a time
+_SMALLEST_SHARE = 12  # members for which a worker of its own is worth it
+_OF_JOBS = ("scorer", "fit_params", "score_params", "return_train_score", "error_score")
+
+
+class Call(NamedTuple):
+    """Arguments of a call of scikit-learn's `_fit_and_score`."""
+
+    model: Any
+    X: Any
+    y: Any
+    options: dict[str, Any]
+
+
+class StackExecutor:
+    """Runs the fits of a search: networks in stacks, and all others one by one.
+
+    Parameters
+    ----------
+    parallel : Parallel
+        The executor of the search, which runs whole stacks, and single fits.
+    n_jobs : int or None
+        Number of its workers.
+    batch_members : int or "auto"
+        Most networks in a stack.
+    verbose : int
+        Whether to print which fits go one by one, and why.
+    """
+
+    def __init__(
+        self,
+        parallel: Callable,
+        *,
+        n_jobs: int | None,
+        batch_members: int | str,
+        verbose: int,
+    ) -> None:
+        self.parallel = parallel
+        self.n_jobs = n_jobs
+        self.batch_members = batch_members
+        self.verbose = verbose
+
+    def __call__(self, delayed_calls: Iterable[tuple]) -> list[dict[str, Any]]:
+        """Run delayed calls of `_fit_and_score`.
+
+        Parameters
+        ----------
+        delayed_calls : iterable of tuple
+            As joblib's `delayed` makes them.
+
+        Returns
+        -------
+        results : list of dict
+            As `_fit_and_score` gives them.
+        """
+        calls = [_unwrap(call) for call in delayed_calls]
+        # what is known of each: its task, then its result or the reason against stacks
+        found: list[Any] = [_task(i, call) for i, call in enumerate(calls)]
+        for tasks in _waves([one for one in found if isinstance(one, Task)], calls):
+            self._run(tasks, calls, found)
+        for call, result in zip(calls, found, strict=True):
+            if isinstance(result, dict):
+                _tell(call, result)
+        alone = {i: reason for i, reason in enumerate(found) if isinstance(reason, str)}
+        if self.verbose > 0:
+            for reason, n in Counter(alone.values()).items():
+                print(f"{n} of {len(found)} fits go one by one: {reason}")
+        results = self.parallel(_again(calls[i]) for i in alone)
+        for i, result in zip(alone, results, strict=True):
+            found[i] = result
+        return found
+
+    def _run(self, tasks: list[Task], calls: list[Call], found: list) -> None:
+        """Train and score tasks in stacks; put what comes out into `found`."""
+        inputs = self._fit_steps(tasks, calls)
+        groups = defaultdict(list)
+        for task in tasks:
+            reason = inputs.get(task.inputs)
+            if isinstance(reason, str):
+                found[task.index] = reason
+            else:
+                groups[structure(task.network)].append(task)
+        jobs = [
+            _job(chunk, calls, inputs)
+            for group in groups.values()
+            for chunk in self._cut(group, calls, inputs)
+        ]
+        jobs.sort(key=_work, reverse=True)
+        all_results = self.parallel(delayed(Job.run)(job) for job in jobs)
+        for job, results in zip(jobs, all_results, strict=True):
+            for task, result in zip(job.tasks, results, strict=True):
+                found[task.index] = result
+
+    def _fit_steps(self, tasks: list[Task], calls: list[Call]) -> dict[tuple, Any]:
+        """Fit the steps before the networks, once per split and set of parameters."""
+        first = {task.inputs: task for task in tasks if task.steps is not None}
+        fits = []
+        for task in first.values():
+            _, X, y, options = calls[task.index]
+            names = ("train", "test", "fit_params")
+            given = [options[name] for name in names]
+            fits.append(delayed(fit_steps)(task.model, X, y, *given))
+        return dict(zip(first, self.parallel(fits), strict=True))
+
+    def _cut(
+        self, tasks: list[Task], calls: list[Call], inputs: dict[tuple, Inputs]
+    ) -> list[list[Task]]:
+        """Cut tasks of one structure to stacks, and to shares of the workers."""
+        size = self.batch_members
+        if isinstance(size, str):
+            first = tasks[0]
+            X = calls[first.index].X
+            X = X if first.steps is None else inputs[first.inputs].X_train
+            device = torch.device(_options.device(first.network)).type
+            budget = _STACK_BYTES.get(device, _STACK_BYTES_ELSEWHERE)
+            size = max(1, budget // _member_bytes(first.network, X))
+        n_stacks = -(-len(tasks) // size)
+        n_shares = max(1, len(tasks) // _SMALLEST_SHARE)
+        n_shares = min(n_shares, effective_n_jobs(self.n_jobs))
+        n_chunks = -(-max(n_stacks, n_shares) // n_shares) * n_shares
+        bounds = np.linspace(0, len(tasks), min(n_chunks, len(tasks)) + 1).astype(int)
+        return [tasks[a:b] for a, b in pairwise(bounds)]
+
+
+def _unwrap(delayed_call: tuple) -> Call:
+    (model, X, y), options = unwrap_delayed(delayed_call)
+    return Call(model, X, y, options)
+
+
+def _task(i: int, call: Call) -> Task | str:
+    split, _ = call.options["split_progress"]
+    return make_task(i, split, call.model, call.y, call.options["parameters"])
+
+
+def _again(call: Call):
+    """Delay a call, of an estimator that nothing has touched."""
+    return delayed(fit_and_score)(clone(call.model), call.X, call.y, **call.options)
+
+
+def _waves(tasks: list[Task], calls: list[Call]) -> Iterator[list[Task]]:
+    """Cut tasks to parts whose transformed inputs fit into memory together."""
+    keys = list({task.inputs: None for task in tasks})
+    if not any(task.steps is not None for task in tasks):
+        yield tasks
+        return
+    n_bytes = 8 * np.prod(np.shape(calls[tasks[0].index].X))
+    n_at_a_time = max(1, int(_INPUT_BYTES // max(1, n_bytes)))
+    for start in range(0, len(keys), n_at_a_time):
+        own = set(keys[start : start + n_at_a_time])
+        yield [task for task in tasks if task.inputs in own]
+
+
+def _job(tasks: list[Task], calls: list[Call], inputs: dict[tuple, Inputs]) -> Job:
+    _, X, y, options = calls[tasks[0].index]
+    splits = {}
+    for task in tasks:
+        own = calls[task.index].options
+        splits[task.split] = own["train"], own["test"]
+    own_inputs = {task.inputs for task in tasks} & set(inputs)
+    return Job(
+        tasks,
+        X,
+        y,
+        splits,
+        {key: inputs[key] for key in own_inputs},
+        {name: options[name] for name in _OF_JOBS},
+    )
+
+
+def _work(job: Job) -> int:
+    """Estimate what a job takes, to begin with the longest."""
+    first = job.tasks[0]
+    X = job.X if first.steps is None else job.inputs[first.inputs].X_train
+    return len(job.tasks) * _member_bytes(first.network, X)
+
+
+def _member_bytes(network, X) -> int:
+    """Estimate the bytes that a step of a member reads and writes."""
+    n_rows, n_features = np.shape(X)
+    n_rows = _options.batch_size(network, n_rows)
+    units = [n_features, *_options.hidden_units(network)]
+    n_weights = sum(a * b for a, b in pairwise(units))
+    return 4 * (4 * n_weights + n_rows * (n_features + 3 * sum(units[1:])))
+
+
+# ---- what is told of a fit ---------------------------------------------------------
+
+
+def _tell(call: Call, result: dict[str, Any]) -> None:
+    """Tell callbacks and the user of a fit, as `_fit_and_score` does."""
+    options = call.options
+    if options["callback_ctx"] is not None:
+        weight = (options["fit_params"] or {}).get("sample_weight")
+        if weight is not None:
+            weight = {"sample_weight": safe_index(weight, options["train"])}
+        known = {
+            "estimator": options["caller"],
+            "X": lambda: safe_split(*call[:3], options["train"])[0],
+            "y": lambda: safe_split(*call[:3], options["train"])[1],
+            "metadata": weight,
+        }
+        options["callback_ctx"].call_on_fit_task_begin(**known)
+        options["callback_ctx"].call_on_fit_task_end(**known)
+    if options["verbose"] > 1:
+        _print_progress(options, result)
+
+
+def _print_progress(options: dict[str, Any], result: dict[str, Any]) -> None:
+    verbose, progress = options["verbose"], ""
+    if verbose > 2:
+        split, n_splits = options["split_progress"]
+        progress = f" {split + 1}/{n_splits}"
+    if verbose > 9:
+        candidate, n_candidates = options["candidate_progress"]
+        progress += f"; {candidate + 1}/{n_candidates}"
+    parameters = sorted(options["parameters"].items())
+    told = ", ".join(f"{name}={value}" for name, value in parameters)
+    if verbose > 9:
+        start = f"[CV{progress}] START {told}"
+        print(f"{start}{(80 - len(start)) * '.'}")
+    told += ";" if told else ""
+    if verbose > 2:
+        told += _name_scores(result["test_scores"], result.get("train_scores"))
+    seconds = short_format_time(result["fit_time"] + result["score_time"])
+    told += f" total time={seconds}"
+    end = f"[CV{progress}] END "
+    print(f"{end}{'.' * (80 - len(end) - len(told))}{told}")
+
+
+def _name_scores(test: Any, train: Any) -> str:
+    if not isinstance(test, dict):
+        both = f"(train={train:.3f}, test={test:.3f})" if train is not None else ""
+        return f", score={both or format(test, '.3f')}"
+    told = ""
+    for name in sorted(test):
+        own = "" if train is None else f"train={train[name]:.3f}, "
+        told += f" {name}: ({own}test={test[name]:.3f})"
+    return told

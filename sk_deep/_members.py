@@ -1,0 +1,297 @@
+"""Members of stacks: networks to be trained, and what they must have in common."""
+
+import functools
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+from sk_deep import _options
+from sk_deep._base import BaseMLP
+from sk_deep._paces import Pace
+from sk_deep._validation import Part, Rows, split_rows
+from sk_deep.network import draw_parameters
+
+# Parameters that members of one stack may differ in, whatever their values.
+_OWN = {
+    *("learning_rate_init", "learning_rate", "schedule_params", "power_t", "max_iter"),
+    *("momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon"),
+    *("alpha", "l1_ratio", "tol", "n_iter_no_change", "validation_fraction"),
+    *("class_weight", "random_state"),
+    *("warm_start", "max_fun"),  # without effect in a first fit, and here
+}
+# Parameters that they may differ in if none is off, or all are.
+_OWN_IF_ON = {
+    *("dropout", "input_dropout", "max_norm", "gradient_clip", "label_smoothing")
+}
+
+
+def structure(estimator: BaseMLP) -> tuple:
+    """Tell what members of one stack have in common, of an estimator's parameters.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        The estimator.
+
+    Returns
+    -------
+    key : tuple
+        Equal for estimators whose networks can be members of one stack, as far as the
+        data allow.
+    """
+    params = parameters_of(estimator)
+    if estimator.dropout_schedule != "constant":
+        params["dropout_schedule"] = estimator.dropout_schedule, estimator.max_iter
+    for name in _OWN_IF_ON & set(params):
+        params[name] = _is_on(params[name])
+    common = sorted(set(params) - _OWN)
+    return type(estimator), *((name, freeze(params[name])) for name in common)
+
+
+def parameters_of(estimator: BaseMLP) -> dict[str, Any]:
+    """Take the constructor parameters, at less cost than by `get_params`."""
+    return {name: getattr(estimator, name) for name in _names(type(estimator))}
+
+
+@functools.cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(inspect.signature(kind).parameters)
+
+
+def _is_on(value) -> Any:
+    return [bool(one) for one in value] if np.ndim(value) else bool(value)
+
+
+def freeze(value: Any) -> Any:
+    """Turn a parameter's value into something hashable, equal for equal values.
+
+    Parameters
+    ----------
+    value : object
+        The value; what is no number, string, sequence or dict is told by its identity.
+
+    Returns
+    -------
+    key : hashable
+        The key.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None or isinstance(value, bool | int | float | str):
+        return type(value), value
+    if isinstance(value, list | tuple | range):
+        return tuple(freeze(item) for item in value)
+    if isinstance(value, Mapping):
+        pairs = [(freeze(key), freeze(item)) for key, item in value.items()]
+        return frozenset(pairs)
+    return id(value)
+
+
+def reason_against(estimator: BaseMLP) -> str | None:
+    """Tell why a network trains alone; None if it can be a member of a stack.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        The estimator.
+
+    Returns
+    -------
+    reason : str or None
+        The reason in words.
+    """
+    if _options.is_full_batch(estimator):
+        return f"solver={estimator.solver!r} trains on the whole data at once"
+    own_code = ("solver", "loss", "learning_rate", "augmentation")
+    for name in own_code:
+        if callable(getattr(estimator, name)):
+            return f"{name} is code of one's own"
+    activations = estimator.activation
+    activations = [activations] if callable(activations) else activations
+    if not isinstance(activations, str) and any(map(callable, activations)):
+        return "activation is code of one's own"
+    alone = {"callbacks": None, "n_members": 1, "verbose": False}
+    for name, value in alone.items():
+        if getattr(estimator, name) != value:
+            return f"{name}={getattr(estimator, name)!r}"
+    return None
+
+
+# ---- a member ----------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Source:
+    """Checked rows, which several members may share.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix
+        Inputs, of which some or all rows are used.
+    rows : ndarray of int of shape (n,)
+        Those rows.
+    y, target : ndarray
+        Targets of those rows, and the encoded ones.
+    """
+
+    X: Any
+    rows: NDArray
+    y: NDArray
+    target: NDArray
+
+
+@dataclass(eq=False)
+class Pick:
+    """Rows of a source that a member takes, and the weights of all rows of it."""
+
+    source: Source
+    rows: NDArray
+    weight: NDArray | None
+
+    def part(self) -> Part:
+        """Take the rows to score on."""
+        source, rows = self.source, self.rows
+        weight = None if self.weight is None else self.weight[rows]
+        return Part(
+            source.X, source.rows[rows], source.y[rows], source.target[rows], weight
+        )
+
+
+@dataclass(eq=False)
+class Member:
+    """A network to be trained, and what it comes to.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Whose network it is; with what encoding the targets sets.
+    train, valid : Pick
+        Rows that train, and rows that validate or None.
+    arguments : dict
+        Arguments of `make_net`.
+    random_state : RandomState
+        Source of its shuffles.
+    parameters : list
+        Initial weights, see `draw_parameters`.
+    seed : int or None
+        Of its noise.
+    batch_size : int
+        Rows of a batch.
+
+    Attributes
+    ----------
+    best, n_stale : float, int
+        Of early stopping.
+    history : list of dict
+        What was recorded in each epoch.
+    flat, flat_buffers : Tensor
+        The weights that were kept.
+    has_converged, has_diverged : bool
+        How the training ended.
+    """
+
+    estimator: BaseMLP
+    train: Pick
+    valid: Pick | None
+    arguments: dict[str, Any]
+    random_state: RandomState
+    parameters: list
+    seed: int | None
+    batch_size: int
+    best: float = field(default=-np.inf, init=False)
+    n_stale: int = field(default=0, init=False)
+    history: list[dict[str, float]] = field(default_factory=list, init=False)
+    flat: Any = field(default=None, init=False)
+    flat_buffers: Any = field(default=None, init=False)
+    has_converged: bool = field(default=True, init=False)
+    has_diverged: bool = field(default=False, init=False)
+
+    @property
+    def pace(self) -> Pace:
+        """What sets its steps."""
+        return self.arguments["paces"][0]
+
+    def shape(self) -> tuple:
+        """Tell what of the data members of one stack have in common."""
+        classes = getattr(self.estimator, "classes_", None)
+        n_rows = len(self.train.rows)
+        n_batches = -(-n_rows // self.batch_size)
+        counts = (
+            _options.mixes_rows(self.estimator)
+            or self.estimator.augmentation is not None
+            or self.pace.schedule.counts_rows
+        )
+        return (
+            None if classes is None else (classes.dtype.str, *classes.tolist()),
+            self.arguments["architecture"]["n_features"],
+            self.arguments["architecture"]["n_outputs"],
+            self.arguments["architecture"]["dtype"],
+            n_batches,
+            self.batch_size if n_batches > 1 else 0,
+            n_rows if counts else 0,
+            self.train.weight is None,
+            self.valid is not None and self.valid.weight is None,
+        )
+
+
+def make_member(
+    estimator: BaseMLP,
+    source: Source,
+    weight: NDArray | None,
+    validation: tuple[Source, NDArray | None] | None = None,
+) -> Member:
+    """Make a member, with the draws of a fit in their order.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        With what encoding the targets sets.
+    source : Source
+        Training rows.
+    weight : ndarray of shape (n,) or None
+        Their weights.
+    validation : tuple of Source and weights, default=None
+        Rows that are given for validation.
+
+    Returns
+    -------
+    member : Member
+        To be trained.
+
+    Raises
+    ------
+    ValueError
+        If the parameters are illegal, or do not go with the data.
+    """
+    n_rows, n_features = len(source.rows), source.X.shape[1]
+    shape = np.broadcast_to(source.X.dtype.type(0), (n_rows, n_features))
+    arguments = estimator._net_arguments(shape)
+    (random_state,), draw_seed = estimator._random_states()
+    parameters = draw_parameters(
+        arguments["architecture"], random_state, estimator.weight_init
+    )
+    seed = draw_seed() if _options.draws_noise(estimator) else None
+    train, valid = Pick(source, np.arange(n_rows), weight), None
+    if validation is not None:
+        given, given_weight = validation
+        valid = Pick(given, np.arange(len(given.rows)), given_weight)
+    elif estimator.early_stopping:
+        rows = Rows(shape, source.y, source.target, weight)
+        picked = split_rows(estimator, rows, random_state)
+        train, valid = (Pick(source, own, weight) for own in picked)
+    estimator._reset()
+    return Member(
+        estimator,
+        train,
+        valid,
+        arguments,
+        random_state,
+        parameters,
+        seed,
+        estimator._clip_batch_size(len(train.rows)),
+    )
