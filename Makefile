@@ -6,12 +6,12 @@ INSTALLED := .venv/installed
 .PHONY: help demo test check bench bench-quick clean
 
 help:
-	@echo "make demo         install, and run examples/plot_01_hello_digits.py (DEMO_ARGS=...)"
+	@echo "make demo         install, and run the examples (DEMO_ARGS=... for plot_01_hello_digits.py)"
 	@echo "make test         install, and run the tests"
 	@echo "make check        the style checks, the types and the tests"
 	@echo "make bench        speed and memory beside scikit-learn, skorch and torch; tables and"
 	@echo "                  plots go to build/bench (BENCH_ARGS='--threads 1')"
-	@echo "make bench-quick  the same in two minutes: fewer turns and sizes"
+	@echo "make bench-quick  the same in three minutes: fewer turns and sizes"
 	@echo "make clean        remove what these commands made"
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -22,6 +22,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	MPLBACKEND=Agg $(BIN)/python examples/plot_01_hello_digits.py $(DEMO_ARGS)
+	MPLBACKEND=Agg $(BIN)/python examples/plot_batched_search.py
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
@@ -36,6 +37,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/bench_fit.py $(BENCH_ARGS)
 	$(BIN)/python benchmarks/bench_predict.py $(BENCH_ARGS)
 	$(BIN)/python benchmarks/bench_scaling.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/bench_search.py $(BENCH_ARGS)
 
 bench-quick:
 	$(MAKE) bench BENCH_ARGS="--quick $(BENCH_ARGS)"

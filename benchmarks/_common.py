@@ -5,6 +5,7 @@ whether to be quick.
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import math
@@ -12,6 +13,7 @@ import multiprocessing
 import os
 import platform
 import statistics
+import sys
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
@@ -28,6 +30,7 @@ from threadpoolctl import threadpool_limits
 import sk_deep
 
 PAUSE = 0.1  # seconds
+MB = 1e6
 
 
 # --------------------------------------------------------------------------------------
@@ -85,6 +88,31 @@ def in_fresh_process(function, *args):
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, initializer=ignore_convergence) as pool:
         return pool.submit(function, *args).result()
+
+
+def peak_memory():
+    """Return the peak of this process's resident memory, in bytes."""
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    import resource  # which Windows lacks
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def forget_peak():
+    """Let the peak be the present memory, where the system (Linux) can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_growth(call):
+    """Return by how many bytes the peak grows over the memory before a call."""
+    forget_peak()
+    before = peak_memory()
+    call()
+    return peak_memory() - before
 
 
 def exponent(sizes, times):

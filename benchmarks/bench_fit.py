@@ -9,18 +9,23 @@ steps: shuffling, batches, forward, backward, Adam, penalty, history and the set
 the fit are all in it.
 """
 
-import contextlib
 import functools
 import itertools
 import statistics
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-from _common import Number, color, in_fresh_process, main, take_turns
+from _common import (
+    MB,
+    Number,
+    color,
+    in_fresh_process,
+    main,
+    peak_growth,
+    take_turns,
+)
 from _contenders import (
     CONTENDERS,
     Contender,
@@ -165,35 +170,9 @@ def dropout(report, quick, shape=LARGE):
 # --------------------------------------------------------------------------------------
 # Memory
 # --------------------------------------------------------------------------------------
-MB = 1e6
 FED = ("sklearn f64", "sklearn f32", "torch f32", "sk_deep f64", "sk_deep f32")
 CONVERTED = ("sk_deep f64 to f32",)  # X becomes another dtype
 QUICK = ("sklearn f32", "sk_deep f32", *CONVERTED)
-
-
-def peak_memory():
-    """Return the peak of this process's resident memory, in bytes."""
-    with contextlib.suppress(OSError):
-        status = Path("/proc/self/status").read_text()
-        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-    import resource  # which Windows lacks
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def forget_peak():
-    """Let the peak be the present memory, where the system (Linux) can."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def growth(call):
-    """Return by how many bytes the peak grows over the memory before a call."""
-    forget_peak()
-    before = peak_memory()
-    call()
-    return peak_memory() - before
 
 
 def fit_in_fresh_process(name, shape):
@@ -206,9 +185,9 @@ def fit_in_fresh_process(name, shape):
     y = rng.integers(shape.layers[-1], size=n_rows)
     few = slice(0, 2 * shape.batch_size)
     start = time.perf_counter()
-    first = growth(lambda: contender.fit(shape, X[few], y[few]))
+    first = peak_growth(lambda: contender.fit(shape, X[few], y[few]))
     seconds = time.perf_counter() - start
-    large = growth(lambda: contender.fit(shape, X, y))
+    large = peak_growth(lambda: contender.fit(shape, X, y))
     return {"first_s": seconds, "first_mb": first / MB, "mb": large / MB}
 
 

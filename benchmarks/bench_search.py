@@ -16,18 +16,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from _common import (
+    MB,
     Number,
     Timings,
     color,
     draw_growth,
     in_fresh_process,
     main,
+    peak_growth,
     stopwatch,
     take_turns,
 )
 from _contenders import ALPHA, TorchModel
-from bench_fit import MB
-from bench_fit import growth as growth_of_peak
 from joblib.externals.loky import get_reusable_executor
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -363,7 +363,7 @@ def search_in_fresh_process(batch_members, n_members, task):
     # A first search goes before, since it also loads code.
     search_of(N_FOLDS, replace(task, epochs=1)).fit(X, y)
     seconds = []
-    grown = growth_of_peak(lambda: seconds.append(stopwatch(lambda: search.fit(X, y))))
+    grown = peak_growth(lambda: seconds.append(stopwatch(lambda: search.fit(X, y))))
     return {"mb": grown / MB, "seconds": seconds[0]}
 
 

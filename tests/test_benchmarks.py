@@ -12,9 +12,12 @@ import torch
 from sklearn.metrics import log_loss
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-common, contenders, bench_fit, bench_predict, bench_scaling = map(
+common, contenders, bench_fit, bench_predict, bench_scaling, bench_search = map(
     importlib.import_module,
-    ("_common", "_contenders", "bench_fit", "bench_predict", "bench_scaling"),
+    (
+        *("_common", "_contenders"),
+        *("bench_fit", "bench_predict", "bench_scaling", "bench_search"),
+    ),
 )
 TINY = contenders.Shape((4, 3, 2), batch_size=10, steps_per_epoch=2, epochs=2)
 
@@ -105,7 +108,7 @@ def test_fit(run, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone can reset the peak")
 def test_growth_of_memory():
-    grown = bench_fit.growth(lambda: np.ones(10**7))
+    grown = common.peak_growth(lambda: np.ones(10**7))
     assert grown == pytest.approx(8e7, rel=0.1)
 
 
@@ -137,3 +140,27 @@ def test_scaling(run):
     )
     text = run(rows=functools.partial(bench_scaling.grow, sweep))
     assert "exponent from 20" in text
+
+
+def test_search(run):
+    task = bench_search.Task(
+        alphas=(1e-4, 1e-3),
+        rates=(1e-3,),
+        hidden=((3,),),
+        batch_size=200,
+        epochs=1,
+        n_folds=2,
+    )
+    text = run(
+        grid=functools.partial(bench_search.grid, task=task),
+        growth=functools.partial(bench_search.growth, sizes=(1, 5, 10), task=task),
+    )
+    for part in ("skorch ran 1 of the 2", "(>= 20)", "| 10 |"):
+        assert part in text
+
+
+def test_members_of_a_search():
+    for n_members in bench_search.MEMBERS:
+        search = bench_search.search_of(n_members, bench_search.STACK)
+        n_candidates = len(search.param_grid["net__alpha"])
+        assert n_candidates * len(search.cv) == n_members
