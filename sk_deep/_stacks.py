@@ -43,7 +43,8 @@ def train(members: Sequence[Member]) -> None:
         net.start()
         if old is not None:
             _go_on_from(net, old, stay)
-        with threads_for(net.module_.flat.numel() * net.batch_size):
+        # as one member alone: more threads would only spin between so many operations
+        with threads_for(net.module_.flat.shape[-1] * net.batch_size):
             net.fit_loop(data, valid)
         for i in np.flatnonzero(~net.running_).tolist():
             running[i].flat, running[i].flat_buffers = net.kept_of(i)
