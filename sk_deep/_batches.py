@@ -237,8 +237,6 @@ def _select(tensor: Tensor, index: Tensor) -> Tensor:
 class Batches:
     """Iterates over the batches of an epoch; each pass is a new epoch.
 
-    Shuffles leave the order of the rows in the data, so that others go on from it.
-
     Parameters
     ----------
     data : Data
@@ -267,8 +265,6 @@ class Batches:
             del bounds[-2]
         self.sizes = [stop - start for start, stop in pairwise(bounds)]
         self._order = self._first_order()
-        if random_states:
-            data.rows = self._order
         n_orders = 1 if self._order is None else len(np.atleast_2d(self._order))
         n_elements = n_orders * batch_size * data.X.shape[1]
         self._n_in_block = max(1, _BLOCK_ELEMENTS // n_elements)
@@ -300,6 +296,11 @@ class Batches:
                 for batch, part in zip(batches, parts, strict=True)
             )
             start = rows.stop
+
+    @property
+    def order(self) -> NDArray | None:
+        """The rows in the order of the last epoch; None is that of the data."""
+        return self._order
 
     def _first_order(self) -> NDArray | None:
         rows = self.data.rows

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import _fit_context as fit_context
+from sklearn.callback import AutoPropagatedCallback
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.model_selection._validation import _fit_and_score as fit_and_score
 from sklearn.model_selection._validation import _score as score
@@ -23,6 +24,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
 from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _num_samples as num_samples
 from torch import _foreach_copy_ as foreach_copy
 from torch import _fused_adam_ as fused_adam
 from torch.autograd import Variable
@@ -68,7 +70,19 @@ def predicts_only(scorer: Any) -> bool:
     """Whether a scorer is of scikit-learn's making, and looks at predictions alone."""
     if isinstance(scorer, _MultimetricScorer):
         return all(predicts_only(one) for one in scorer._scorers.values())
-    return isinstance(scorer, _BaseScorer | _PassthroughScorer)
+    is_theirs = type(scorer).__module__.startswith("sklearn.")
+    return is_theirs and isinstance(scorer, _BaseScorer | _PassthroughScorer)
+
+
+def has_callbacks(estimator: Any) -> bool:
+    """Whether callbacks of scikit-learn watch an estimator."""
+    return bool(getattr(estimator, "_skl_callbacks", []))
+
+
+def passes_callbacks_on(search: Any) -> bool:
+    """Whether callbacks of scikit-learn watch what a search fits."""
+    callbacks = getattr(search, "_skl_callbacks", [])
+    return any(isinstance(one, AutoPropagatedCallback) for one in callbacks)
 
 
 def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]:
@@ -115,8 +129,11 @@ __all__ = [
     "fit_steps_before",
     "foreach_copy",
     "fused_adam",
+    "has_callbacks",
     "is_hooked",
     "lbfgs_print_option",
+    "num_samples",
+    "passes_callbacks_on",
     "predicts_only",
     "replace_executor",
     "run_backward",

@@ -13,14 +13,20 @@ from sklearn.base import clone
 from sklearn.utils.parallel import delayed
 
 from sk_deep import _options
-from sk_deep._compat import fit_and_score, safe_index, safe_split, unwrap_delayed
+from sk_deep._compat import (
+    fit_and_score,
+    passes_callbacks_on,
+    safe_index,
+    safe_split,
+    unwrap_delayed,
+)
 from sk_deep._members import structure
 from sk_deep._tasks import Inputs, Job, Task, fit_steps, make_task
 
 # Parameters and values of a stack: on the CPU they should stay in a cache.
 _STACK_BYTES = {"cpu": 2**23}
 _STACK_BYTES_ELSEWHERE = 2**31
-_INPUT_BYTES = 2**30  # of the inputs that steps before networks give, at a time
+_INPUT_BYTES = 2**28  # of the inputs that steps before networks give, at a time
 _SMALLEST_SHARE = 12  # members for which a worker of its own is worth it
 _OF_JOBS = ("scorer", "fit_params", "score_params", "return_train_score", "error_score")
 
@@ -146,10 +152,13 @@ class StackExecutor:
 
 def _unwrap(delayed_call: tuple) -> Call:
     (model, X, y), options = unwrap_delayed(delayed_call)
-    return Call(model, X, y, options)
+    split = {name: np.asarray(options[name]) for name in ("train", "test")}
+    return Call(model, X, y, {**options, **split})
 
 
 def _task(i: int, call: Call) -> Task | str:
+    if passes_callbacks_on(call.options["caller"]):
+        return "scikit-learn's callbacks watch it"
     split, _ = call.options["split_progress"]
     return make_task(i, split, call.model, call.y, call.options["parameters"])
 
@@ -198,7 +207,8 @@ def _work(job: Job) -> int:
 
 def _member_bytes(network, X) -> int:
     """Estimate the bytes that a step of a member reads and writes."""
-    n_rows, n_features = np.shape(X)
+    n_rows, *others = np.shape(X)
+    n_features = int(np.prod(others))
     n_rows = _options.batch_size(network, n_rows)
     units = [n_features, *_options.hidden_units(network)]
     n_weights = sum(a * b for a, b in pairwise(units))

@@ -39,8 +39,8 @@ def train_full_batch(
     """
     options = {"max_fun": max_fun, "tol": tol, "verbose": verbose}
     options.update(net.paces[0].arguments)
-    batch = net.prepare(data.take(slice(None)))
     net.start()
+    batch = net.prepare(data.take(slice(None)))
     net.trained_ = net.running_.copy()
     found = []
     with threads_for(net.module_.flat.shape[-1] * len(data)):

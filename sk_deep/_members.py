@@ -1,5 +1,6 @@
 """Members of stacks: networks to be trained, and what they must have in common."""
 
+import copy
 import functools
 import inspect
 from collections.abc import Mapping
@@ -80,15 +81,17 @@ def freeze(value: Any) -> Any:
     key : hashable
         The key.
     """
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.ndarray):
+        return np.ndarray, value.dtype.str, freeze(value.tolist())
     if value is None or isinstance(value, bool | int | float | str):
         return type(value), value
     if isinstance(value, list | tuple | range):
-        return tuple(freeze(item) for item in value)
+        return type(value), tuple(freeze(item) for item in value)
     if isinstance(value, Mapping):
         pairs = [(freeze(key), freeze(item)) for key, item in value.items()]
-        return frozenset(pairs)
+        return type(value), frozenset(pairs)
     return id(value)
 
 
@@ -271,7 +274,9 @@ def make_member(
     n_rows, n_features = len(source.rows), source.X.shape[1]
     shape = np.broadcast_to(source.X.dtype.type(0), (n_rows, n_features))
     arguments = estimator._net_arguments(shape)
-    (random_state,), draw_seed = estimator._random_states()
+    twin = estimator._copy()  # the fit alone, if it comes to that, draws anew
+    twin.random_state = copy.deepcopy(estimator.random_state)
+    (random_state,), draw_seed = twin._random_states()
     parameters = draw_parameters(
         arguments["architecture"], random_state, estimator.weight_init
     )

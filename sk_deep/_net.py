@@ -149,7 +149,8 @@ class Net(NeuralNet):
             return [_leaf(module.flat[rows], module.flat_grad[rows])]
         if not module.members:
             return list(module.parameters())
-        return [_leaf(p.data[group.start], p.grad[group.start]) for p in module.packed]
+        i = group.start
+        return [_leaf(p.data[i], p.grad[i]) for p in module.parameters()]
 
     # ---- training ------------------------------------------------------------------
 
@@ -232,7 +233,11 @@ class Net(NeuralNet):
         self.epoch_values_: dict[str, NDArray] = {}
         self.outputs_: list[Tensor] = []
         self.n_finished_ = 0
-        self.alpha_, self.l1_ratio_ = map(self._number, (self.alpha, self.l1_ratio))
+        self.batches_: Any = None
+        self.alpha_, self.l1_ratio_, self.label_smoothing_ = (
+            self._number(values)
+            for values in (self.alpha, self.l1_ratio, self.label_smoothing)
+        )
         if self.optimizer is not None:
             self.update_ = getattr(self.optimizer_, "update", self.optimizer_.step)
         tensors = (module.flat, module.flat_buffers)
@@ -260,7 +265,7 @@ class Net(NeuralNet):
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train epoch by epoch until every member has stopped."""
-        train = self.get_iterator(X, training=True)
+        train = self.batches_ = self.get_iterator(X, training=True)
         valid = None if y is None else self.get_iterator(y)
         datasets = {"dataset_train": X, "dataset_valid": y}
         for _ in range(epochs or self.max_epochs):
@@ -304,6 +309,7 @@ class Net(NeuralNet):
             self._set_training(training)
         if training:
             self._set_rates(0.0, 1 / len(iterator))
+            self.epoch_values_["lr"] = self.member_rates()
             self._history_row()["lr"] = float(self.rates_.mean())
         varies = training and any(pace.schedule.per_batch for pace in self.paces)
         step = functools.partial(self._hooked, step_fn) if self.hooked_ else step_fn
@@ -392,7 +398,7 @@ class Net(NeuralNet):
         if np.any(self.label_smoothing):
             y = self._soft_targets(y, X)
             is_indicator = self.criterion_.kind == "binary"
-            amount = self._number(self.label_smoothing)
+            amount = self.label_smoothing_
             if isinstance(amount, Tensor):
                 amount = amount[:, None, None]
             y = smooth(y, amount, 2 if is_indicator else y.shape[-1])
@@ -457,7 +463,9 @@ class Net(NeuralNet):
         """Set the learning rates, with the given parts of the epoch done."""
         progress = self.n_epochs_, self.n_samples_, done, next_done
         rates = [pace.rate(*progress) for _, pace in self._paced_groups()]
-        self.rates_ = np.array(rates) * self.reductions_
+        # a callback of the user's may have set `lr`
+        scale = self.lr / self.paces[0].learning_rate
+        self.rates_ = np.array(rates) * self.reductions_ * scale
         for group, rate in zip(self.optimizer_.param_groups, self.rates_, strict=True):
             group["lr"] = float(rate)
         if self.solver.decouples_decay:
@@ -487,7 +495,7 @@ class Net(NeuralNet):
         first, *others = np.ravel(values).tolist()
         if all(other == first for other in others):
             return first
-        return torch.tensor([first, *others]).to(self.module_.flat)
+        return self.module_.flat.new_tensor([first, *others])
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params) -> Step:
@@ -545,7 +553,7 @@ class Net(NeuralNet):
     def end(self) -> None:
         """Make ready to predict, and let go of the memory of training."""
         self.module_.eval()
-        self.differentiate_ = None
+        self.differentiate_ = self.batches_ = None
         self.kept_, self.outputs_ = [], []
 
     def evaluation_step(self, batch, training=False):

@@ -51,9 +51,9 @@ def train(members: Sequence[Member]) -> None:
         stay = np.flatnonzero(net.running_)
         running = [running[i] for i in stay]
         if running:
+            data = _stay(data, net.batches_.order, stay)
+            valid = None if valid is None else _stay(valid, valid.rows, stay)
             old, net = net, _make_net(running)
-            data = _stay(data, stay)
-            valid = None if valid is None else _stay(valid, stay)
 
 
 def _side_by_side(members: Sequence[Member]) -> list[Member]:
@@ -134,8 +134,7 @@ class _Ends(Stopping):
 
     def on_epoch_end(self, net, **kwargs) -> None:
         """Judge each running member, and stop those that have no epochs left."""
-        columns = {"lr": net.member_rates(), **net.epoch_values_}
-        values = {name: column.tolist() for name, column in columns.items()}
+        values = {name: own.tolist() for name, own in net.epoch_values_.items()}
         for i in np.flatnonzero(net.running_).tolist():
             row = {name: column[i] for name, column in values.items()}
             self.members[i].history.append(row)
@@ -178,7 +177,7 @@ def predictor(members: Sequence[Member]) -> Net:
 
 
 def adopt(member: Member) -> None:
-    """Leave on the estimator what a fit leaves.
+    """Leave on the estimator what a fit leaves, the optimizer's state apart.
 
     Parameters
     ----------
@@ -249,24 +248,29 @@ def _concatenate(inputs: list) -> Any:
 def _weights(
     picks: Sequence[Pick], places: Mapping[Source, NDArray], n_rows: int
 ) -> tuple[NDArray | None, NDArray | None]:
-    """Take each set of weights once, (n_sets, n_rows), and the set of each member."""
+    """Take each set of weights once, and tell the set of each member.
+
+    Sets of different inputs, which have rows of their own, share a row of the result.
+    """
     if picks[0].weight is None:
         return None, None
-    sets = {id(pick.weight): pick for pick in picks}
-    numbers = {key: number for number, key in enumerate(sets)}
-    weight = np.zeros((len(sets), n_rows))
-    for own, pick in zip(weight, sets.values(), strict=True):
-        own[places[pick.source]] = pick.weight
-    return weight, np.array([numbers[id(pick.weight)] for pick in picks])
+    numbers: dict[int, dict[int, int]] = {}
+    sets = []
+    for pick in picks:
+        of_inputs = numbers.setdefault(id(pick.source.X), {})
+        sets.append(of_inputs.setdefault(id(pick.weight), len(of_inputs)))
+    weight = np.zeros((max(sets) + 1, n_rows))
+    for number, pick in zip(sets, picks, strict=True):
+        weight[number, places[pick.source]] = pick.weight
+    return weight, np.array(sets)
 
 
-def _stay(data: Data, stay: NDArray) -> Data:
+def _stay(data: Data, rows: Any, stay: NDArray) -> Data:
     """Keep the rows, in their present order, of the members that stay."""
-    assert data.rows is not None
-    rows, sets = data.rows[stay], data.weight_sets
+    kept, sets = list(rows[stay]), data.weight_sets
     if data.lengths is not None:
-        rows = [own[:n] for own, n in zip(rows, data.lengths[stay], strict=True)]
-    return _of_rows(data, rows, None if sets is None else np.asarray(sets)[stay])
+        kept = [own[:n] for own, n in zip(kept, data.lengths[stay], strict=True)]
+    return _of_rows(data, kept, None if sets is None else np.asarray(sets)[stay])
 
 
 def _of_rows(data: Data, rows: Sequence[NDArray], sets) -> Data:

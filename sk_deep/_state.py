@@ -85,7 +85,7 @@ def member_net(net: Net, i: int) -> Net:
     """Copy the i-th member into a net of its own, for prediction."""
     member = net.module_.member(i)
     state = {
-        "description": {**describe(net), "n_members": 1},
+        "description": {**describe(net), **member.architecture},
         "flat": _to_numpy(member.flat),
         "flat_buffers": _to_numpy(member.flat_buffers),
         "training": None,

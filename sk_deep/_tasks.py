@@ -25,6 +25,8 @@ from sk_deep._classifier import MLPClassifier
 from sk_deep._compat import (
     check_method_params,
     fit_steps_before,
+    has_callbacks,
+    num_samples,
     predicts_only,
     safe_split,
     score,
@@ -44,8 +46,6 @@ from sk_deep._stacks import adopt, predictor, train
 from sk_deep._validation import Validation, serve
 
 _NETWORKS = MLPClassifier, MLPRegressor
-# what the fit of a network alone tells in its own way
-_TELLS_ALONE = ValueError, TypeError, RuntimeError, Warning
 
 
 # ---- a fit -------------------------------------------------------------------------
@@ -119,6 +119,9 @@ def make_task(
         _options.hidden_units(network)
         _options.device(network)
         reason = reason_against(network)
+        watched = [model, *dict(model.steps).values()] if is_pipeline else []
+        if any(map(has_callbacks, watched)):
+            reason = "scikit-learn's callbacks watch it"
     except Exception as error:  # the fit alone tells it in its own way
         return str(error)
     if y is None:
@@ -168,7 +171,7 @@ def fit_steps(pipeline: Pipeline, X, y, train, test, fit_params) -> Inputs | str
     Parameters
     ----------
     pipeline : Pipeline
-        With the steps.
+        With the steps, of which copies are fitted.
     X, y : array-like
         All data.
     train, test : ndarray
@@ -182,6 +185,7 @@ def fit_steps(pipeline: Pipeline, X, y, train, test, fit_params) -> Inputs | str
         The inputs, or the error that a step raised.
     """
     start = time.time()
+    pipeline = clone(pipeline)
     try:
         X_train, y_train = safe_split(pipeline, X, y, train)
         X_test, _ = safe_split(pipeline, X, y, test, train)
@@ -227,6 +231,8 @@ class Job:
     def run(self) -> list[dict[str, Any] | str]:
         """Train and score.
 
+        What fails here is to be fitted alone, which tells of it in its own way.
+
         Returns
         -------
         results : list
@@ -240,14 +246,18 @@ class Job:
             try:
                 member = self._member(task)
                 stacks[member.shape()].append((task, member))
-            except _TELLS_ALONE as error:
+            except Exception as error:
                 results[task] = str(error)
         overhead = (time.time() - start) / len(self.tasks)
         for stack in stacks.values():
             try:
                 results.update(self._train(stack, overhead))
-            except _TELLS_ALONE as error:
+            except Exception as error:
                 results.update({task: str(error) for task, _ in stack})
+        self.known.clear()
+        for task in self.tasks:
+            for name in _attributes(task.network):
+                delattr(task.network, name)
         return [results[task] for task in self.tasks]
 
     def _member(self, task: Task) -> Member:
@@ -273,12 +283,12 @@ class Job:
         if task.steps is None:
             attributes, X, y = self._once(self._all_rows, task, None)
             vars(network).update(attributes)
-            rows = np.arange(len(y))[train]
+            rows = np.arange(X.shape[0])[train]
             y = y[rows]
         else:
             _, y = safe_split(task.model, self.X, self.y, train)
             X, y = network._validate(self.inputs[task.inputs].X_train, y, reset=True)
-            rows = np.arange(len(y))
+            rows = np.arange(X.shape[0])
         target = network._encode(y, fresh=True, incremental=False)
         return _attributes(network), Source(X, rows, y, target)
 
@@ -305,7 +315,7 @@ class Job:
         if not validation.is_given:
             return None
         X, y, target, weight = task.network._validation_rows(validation)
-        return Source(X, np.arange(len(y)), y, target), weight
+        return Source(X, np.arange(X.shape[0]), y, target), weight
 
     def _fit_params(self, task: Task) -> dict[str, Any]:
         if task.steps is not None:
@@ -403,7 +413,7 @@ class Job:
                 model, X, part.y, scorer, part.params, self.options["error_score"]
             )
             result.setdefault("score_time", time.time() - start)
-        result["n_test_samples"] = len(parts["test_scores"].y)
+        result["n_test_samples"] = num_samples(parts["test_scores"].X)
         return result
 
 

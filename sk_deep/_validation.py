@@ -202,9 +202,9 @@ def _default_score(estimators: Sequence, parts: Sequence[Part]):
     return score
 
 
-def _validation_outputs(net: Net) -> NDArray:
+def _validation_outputs(net: Net, dtype: torch.dtype | None = None) -> NDArray:
     """Outputs of the epoch's validation, (n_members, n_rows, n_outputs)."""
-    raw = torch.cat(net.outputs_, dim=-2)
+    raw = torch.cat(net.outputs_, dim=-2).to(dtype=dtype)
     outputs = net.criterion_.inverse_link(raw).numpy(force=True)
     return outputs if outputs.ndim == 3 else outputs[np.newaxis]
 
@@ -214,18 +214,24 @@ def _scorer_score(estimators: Sequence, parts: Sequence[Part], scorer: Callable)
     for candidate in candidates:  # the checked rows have no names
         vars(candidate).pop("feature_names_in_", None)
     looks_inside = not predicts_only(scorer)
+    dtype = torch.float32 if parts[0].X.dtype == np.float32 else torch.float64
 
-    def score(net: Net) -> list[float]:
-        scores = []
-        found = _validation_outputs(net)
-        for i, (candidate, part) in enumerate(zip(candidates, parts, strict=True)):
-            X = part.X[part.rows]
-            if looks_inside:
-                candidate.net_ = member_net(net, i)
-            else:
-                serve(candidate, net, found[i, : X.shape[0]].astype(X.dtype))
-            weight = {} if part.weight is None else {"sample_weight": part.weight}
-            scores.append(scorer(candidate, X, part.y, **weight))
+    def score_one(net: Net, i: int, outputs: NDArray) -> float:
+        candidate, part = candidates[i], parts[i]
+        X = part.X[part.rows]
+        if looks_inside:
+            candidate.net_ = member_net(net, i)
+        else:
+            serve(candidate, net, outputs[: X.shape[0]])
+        weight = {} if part.weight is None else {"sample_weight": part.weight}
+        return scorer(candidate, X, part.y, **weight)
+
+    def score(net: Net) -> NDArray:
+        scores = np.full(len(parts), np.nan)
+        outputs = _validation_outputs(net, dtype)
+        for i in np.flatnonzero(net.trained_):
+            if np.isfinite(outputs[i]).all():  # else on the way to a divergence
+                scores[i] = score_one(net, i, outputs[i])
         return scores
 
     return score

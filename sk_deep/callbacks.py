@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,32 @@ class Verbose(Callback):
             print(f"Validation score: {row['valid_score']:f}")
 
 
-class MaxNorm(Callback):
+class _NormBound(Callback):
+    """A bound on norms.
+
+    Parameters
+    ----------
+    bound : float or sequence of float
+        The largest norm, or each member's.
+    """
+
+    def __init__(self, bound: float | Sequence[float]) -> None:
+        self.bound = bound
+        self._tensors: dict[Any, Tensor] = {}
+
+    def shrink(self, tensor: Tensor, *, dim: int) -> None:
+        """Scale down what has a norm beyond the bound."""
+        bound: Any = self.bound
+        if isinstance(bound, Sequence):
+            key = tensor.ndim, tensor.dtype, tensor.device
+            if key not in self._tensors:
+                own = tensor.new_tensor(bound)
+                self._tensors[key] = own.view(-1, *[1] * (tensor.ndim - 1))
+            bound = self._tensors[key]
+        tensor.mul_(bound / tensor.norm(dim=dim, keepdim=True).clamp(min=bound))
+
+
+class MaxNorm(_NormBound):
     """Bound the norm of the weights that lead into each unit, after every step.
 
     Parameters
@@ -62,18 +88,15 @@ class MaxNorm(Callback):
     sec. 5.1.
     """
 
-    def __init__(self, bound: float | Sequence[float]) -> None:
-        self.bound = bound
-
     @torch.no_grad()
     def on_batch_end(self, net, training=False, **kwargs) -> None:
         """Scale down the weights of the units that are beyond the bound."""
         if training:
             for layer in net.module_.linear_layers():
-                _shrink(layer.weight, self.bound, dim=-2)
+                self.shrink(layer.weight, dim=-2)
 
 
-class GradientClip(Callback):
+class GradientClip(_NormBound):
     """Bound the norm of each member's gradient, penalty included.
 
     Parameters
@@ -87,20 +110,9 @@ class GradientClip(Callback):
     neural networks", ICML 2013, alg. 1.
     """
 
-    def __init__(self, bound: float | Sequence[float]) -> None:
-        self.bound = bound
-
     def on_grad_computed(self, net, **kwargs) -> None:
         """Scale the gradients that are beyond the bound."""
-        _shrink(net.module_.flat_grad, self.bound, dim=-1)
-
-
-def _shrink(tensor: Tensor, bound: float | Sequence[float], *, dim: int) -> None:
-    """Scale down what has a norm beyond the bound."""
-    norms = tensor.norm(dim=dim, keepdim=True)
-    limit = torch.as_tensor(bound, dtype=tensor.dtype, device=tensor.device)
-    limit = limit.view(-1, *[1] * (tensor.ndim - 1)) if limit.ndim else limit
-    tensor.mul_(limit / norms.clamp(min=limit))
+        self.shrink(net.module_.flat_grad, dim=-1)
 
 
 class DropoutAnnealing(Callback):

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sk_deep._compat import Interval, StrOptions
@@ -90,6 +89,7 @@ class Dropout(nn.Module):
         super().__init__()
         self.generator: torch.Generator | None = None
         self._initial_p = np.asarray(p, dtype=float)
+        self._n_drop = np.array(-1.0)
         if self.predicts_by_p:
             self.register_buffer("kept_p", torch.zeros(*members, 1, 1))
         self.anneal(1.0)
@@ -106,26 +106,28 @@ class Dropout(nn.Module):
 
     def anneal(self, factor: float) -> None:
         """Set `p` to a part of its initial value."""
-        n_drop = np.round(factor * self._initial_p * _LEVELS)
-        self._n_drop = np.minimum(n_drop, _LEVELS - 1)
-        self._tensors: dict[Any, Tensor] = {}
+        n_drop = np.minimum(np.round(factor * self._initial_p * _LEVELS), _LEVELS - 1)
+        if not np.array_equal(n_drop, self._n_drop):  # tensors of it may be in use
+            self._n_drop = n_drop
+            self._p = self.p
+            self._threshold = (n_drop - _LEVELS // 2).astype(int).tolist()
+            self._tensors: dict[Any, Tensor] = {}
         if self.predicts_by_p:
             self.kept_p.copy_(torch.as_tensor(self.p)[..., None, None])
 
-    def _numbers(self, values: NDArray, like: Tensor, dtype: torch.dtype) -> Any:
+    def _numbers(self, values: Any, like: Tensor, dtype: torch.dtype) -> Any:
         """Take a number, or the members' to act on values of the shape of `like`."""
-        if not values.ndim:
-            return values.item()
+        if not isinstance(values, list):
+            return values
         key = dtype, like.ndim, like.device
         if key not in self._tensors:
-            shape = (-1, *[1] * (like.ndim - 1))
-            tensor = torch.as_tensor(values).view(shape).to(like.device, dtype)
-            self._tensors[key] = tensor
+            tensor = torch.tensor(values, dtype=dtype, device=like.device)
+            self._tensors[key] = tensor.view(-1, *[1] * (like.ndim - 1))
         return self._tensors[key]
 
     def probability(self, like: Tensor) -> Any:
         """Tell `p`, as it acts on values of the shape and dtype of `like`."""
-        return self._numbers(self._n_drop / _LEVELS, like, like.dtype)
+        return self._numbers(self._p, like, like.dtype)
 
     def bits(self, like: Tensor) -> Tensor:
         """Draw integers, uniform in [-2**15, 2**15), of the shape of a tensor."""
@@ -136,8 +138,8 @@ class Dropout(nn.Module):
 
     def keep(self, like: Tensor) -> Tensor:
         """Draw booleans that are true with probability 1 - p."""
-        threshold = self._n_drop - _LEVELS // 2
-        return self.bits(like) >= self._numbers(threshold, like, torch.int16)
+        threshold = self._numbers(self._threshold, like, torch.int16)
+        return self.bits(like) >= threshold
 
     def mask(self, x: Tensor) -> Tensor:
         """Draw a mask of zeros and 1 / (1 - p), of the shape and dtype of `x`."""

@@ -419,9 +419,13 @@ class MLP(nn.Module):
 
     def member(self, i: int) -> "MLP":
         """Copy the i-th member into a network of its own."""
-        single = MLP(
-            **{**self.architecture, "n_members": 1}, device=str(self.flat.device)
-        )
+        a = self.architecture
+        own = {
+            "n_members": 1,
+            "dropout": [_of_member(p, i) for p in a["dropout"]],
+            "input_dropout": _of_member(a["input_dropout"], i),
+        }
+        single = MLP(**{**a, **own}, device=str(self.flat.device))
         index = (i,) if self.members else ()
         single.flat.copy_(self.flat[index])
         single.flat_buffers.copy_(self.flat_buffers[index])
@@ -472,6 +476,11 @@ def draw_parameters(
     # as scikit-learn, the output layer has the factor of the hidden units
     n_outputs = architecture["n_outputs"]
     return [*drawn, _draw_pieces(draw, random_state, n_in, n_outputs, factor, 1)]
+
+
+def _of_member(p: float | Sequence[float], i: int) -> float:
+    """Probability of a member, where all have one or each its own."""
+    return p[i] if isinstance(p, Sequence) else p
 
 
 def _for_members(x: Tensor, members: tuple[int, ...]) -> Tensor:

@@ -152,17 +152,15 @@ def test_members_take_their_sets_of_weights(X):
 
 
 def test_shuffles_go_on_where_others_stopped(X):
-    def epochs(n_parts):
-        data = Data(X, np.arange(N, dtype=float), rows=np.arange(4, N), **FLOAT32)
-        states = [np.random.RandomState(0)]
-        parts = [
-            [batch.y for batch in Batches(data, 5, random_states=states)]
-            for _ in range(n_parts)
-        ]
-        return [torch.cat(part) for part in parts]
+    def batches(data, random_state):
+        return Batches(data, 5, random_states=[random_state])
 
     data = Data(X, np.arange(N, dtype=float), rows=np.arange(4, N), **FLOAT32)
-    batches = Batches(data, 5, random_states=[np.random.RandomState(0)])
-    expected = [torch.cat([batch.y for batch in batches]) for _ in range(3)]
-    for one, other in zip(epochs(3), expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    random_state = np.random.RandomState(0)
+    whole = batches(data, np.random.RandomState(0))
+    for _ in range(3):
+        expected = torch.cat([batch.y for batch in whole])
+        part = batches(data, random_state)
+        np.testing.assert_array_equal(torch.cat([b.y for b in part]), expected)
+        data = data.with_rows(part.order, None)
+    np.testing.assert_array_equal(whole.data.rows, np.arange(4, N))  # as they were

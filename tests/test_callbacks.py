@@ -8,7 +8,7 @@ import torch
 from skorch.callbacks import Callback
 
 from sk_deep import MLPClassifier, MLPRegressor
-from sk_deep.callbacks import GradientClip
+from sk_deep.callbacks import GradientClip, MaxNorm
 from sk_deep.network import MLP
 from sk_deep.solvers import SOLVERS
 
@@ -174,6 +174,51 @@ def test_optimizers_see_clipped_gradients(solver, n_members, data):
     norms = np.array(model.net_.callbacks_[-1][1].values)
     assert len(norms) >= 4  # batches
     np.testing.assert_allclose(norms, 0.5, rtol=1e-9)
+
+
+# ---- a bound of each member --------------------------------------------------------
+
+BOUNDS = [0.3, 1.0, 100.0]
+
+
+def _random_stack():
+    """A stack and its members, with the same random weights and gradients."""
+    generator = torch.Generator().manual_seed(0)
+    stack = MLP(
+        4,
+        2,
+        hidden_units=[6],
+        activation=["maxout"],
+        normalization="layer",
+        n_members=3,
+        dtype="float64",
+    )
+    stack.flat.normal_(generator=generator)
+    stack.flat_grad.normal_(generator=generator)
+    singles = [stack.member(i) for i in range(3)]
+    for single, gradient in zip(singles, stack.flat_grad, strict=True):
+        single.flat_grad.copy_(gradient)
+    return stack, singles
+
+
+@pytest.mark.parametrize("kind", [MaxNorm, GradientClip])
+def test_bounds_of_members_are_those_of_single_networks(kind):
+    stack, singles = _random_stack()
+    before = stack.flat.clone(), stack.flat_grad.clone()
+    pairs = zip([BOUNDS, *BOUNDS], [stack, *singles], strict=True)
+    for bound, network in pairs:
+        net = SimpleNamespace(module_=network)
+        if kind is MaxNorm:
+            kind(bound).on_batch_end(net, training=True)
+        else:
+            kind(bound).on_grad_computed(net)
+    for name, old in zip(("flat", "flat_grad"), before, strict=True):
+        now = getattr(stack, name)
+        expected = torch.stack([getattr(single, name) for single in singles])
+        torch.testing.assert_close(now, expected, rtol=1e-12, atol=0)
+        acts = (name == "flat") == (kind is MaxNorm)
+        is_changed = [not torch.equal(*rows) for rows in zip(now, old, strict=True)]
+        assert is_changed == [acts, acts, False]  # the last bound is beyond all
 
 
 # ---- what lbfgs cannot do ----------------------------------------------------------

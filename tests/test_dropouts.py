@@ -456,6 +456,71 @@ def test_samples_of_an_annealed_model_are_as_noisy_as_training_began(kind, rng):
     np.testing.assert_array_equal(found, expected)
 
 
+# ---- probabilities of members ------------------------------------------------------
+
+OF_MEMBERS = [0.0, 0.2, 0.6]
+
+
+def _layer_of_members(kind, params):
+    return _layer(kind, OF_MEMBERS, members=(3,), **params)
+
+
+def _noisy_members(layer):
+    """Draw noisy values of a unit, or of a weight, of each member many times."""
+    h = torch.full((3, N_DRAWS, 1), X_VALUE, dtype=torch.float64)
+    z = torch.full((3, N_DRAWS, 1), Z_VALUE, dtype=torch.float64)
+    noisy = h * layer.mask(h) if isinstance(layer, DROPOUTS["dropconnect"]) else None
+    return (layer(h, z) if noisy is None else noisy).numpy()[..., 0]
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+@pytest.mark.parametrize(("kind", "params"), OPTIONS)
+def test_each_member_has_the_law_of_its_probability(kind, params, factor):
+    layer = _layer_of_members(kind, params)
+    layer.anneal(factor)
+    untouched, *others = _noisy_members(layer)
+    np.testing.assert_array_equal(untouched, X_VALUE)  # nothing is dropped
+    for p, values in zip(OF_MEMBERS[1:], others, strict=True):
+        law = MOMENTS.get(kind, _standard)
+        own = params if kind in MOMENTS else {}
+        mean, variance = law(factor * p, **own)
+        _assert_mean(values, mean)
+        _assert_variance(values, variance)
+        if kind in ("standard", "dropconnect"):
+            _assert_mean(values == 0, factor * p)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5, 0.0])
+@pytest.mark.parametrize(("kind", "params"), OPTIONS)
+def test_probabilities_of_members_are_annealed(kind, params, factor):
+    layer = _layer_of_members(kind, params)
+    layer.anneal(0.25)
+    layer.anneal(factor)  # a part of the initial ones
+    expected = factor * np.array(OF_MEMBERS)
+    np.testing.assert_allclose(layer.p, expected, rtol=0, atol=2.0**-16)
+    if layer.predicts_by_p:
+        assert layer.kept_p.shape == (3, 1, 1)
+        np.testing.assert_allclose(layer.kept_p.ravel(), layer.p, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "params"), OPTIONS)
+def test_members_predict_by_their_own_probability(kind, params):
+    activation = "selu" if kind == "alpha" else "relu"
+    network = _network(kind, params, activation=activation, n_members=3)
+    states = [np.random.RandomState(i) for i in range(3)]
+    several = MLP(**{**network.architecture, "dropout": [OF_MEMBERS]})
+    several.reset_parameters(states)
+    x = _inputs(4)
+    with torch.no_grad():
+        found = several.eval()(x)
+        for i, p in enumerate(OF_MEMBERS):
+            architecture = {**network.architecture, "n_members": 1, "dropout": [p]}
+            single = MLP(**architecture)
+            single.reset_parameters(states[i : i + 1])
+            single.flat.copy_(several.flat[i])
+            torch.testing.assert_close(found[i], single.eval()(x), rtol=1e-6, atol=0)
+
+
 # ---- errors ------------------------------------------------------------------------
 
 ILLEGAL = [

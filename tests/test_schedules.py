@@ -7,7 +7,7 @@ from sklearn import neural_network
 from skorch.callbacks import Callback
 
 from sk_deep import MLPRegressor
-from sk_deep.schedules import SCHEDULES
+from sk_deep.schedules import SCHEDULES, get_schedule
 
 N, N_EPOCHS, N_BATCHES, RATE = 30, 12, 3, 0.02
 T = N_EPOCHS * N_BATCHES
@@ -268,6 +268,43 @@ def test_plateaus_reduce_the_rate_of_their_member_alone():
     np.testing.assert_allclose(exponents, exponents.round(), atol=1e-9)
     assert (np.diff(exponents, axis=0) <= 1e-9).all()
     assert len(np.unique(exponents.round()[-1])) > 1
+
+
+# ---- equality ----------------------------------------------------------------------
+
+
+def _linear(fraction):
+    return 1 - fraction
+
+
+BOUND = [
+    ("constant", {}),
+    ("constant", {"warmup": 0.1}),
+    ("adaptive", {}),
+    ("invscaling", {"power_t": 0.5}),
+    ("invscaling", {"power_t": 0.2}),
+    ("step", {}),
+    ("step", {"gamma": 0.5}),
+    ("step", {"gamma": 0.5, "every": 4}),
+    ("exponential", {"gamma": 0.5}),
+    ("cosine", {}),
+    ("cosine", {"final": 0.2}),
+    ("cosine", {"final": 0.2, "warmup": 0.1}),
+    (_linear, {}),
+    (_linear, {"warmup": 0.1}),
+    (abs, {}),
+]
+
+
+@pytest.mark.parametrize("first", range(len(BOUND)))
+def test_bound_schedules_are_equal_where_name_and_parameters_are(first):
+    name, params = BOUND[first]
+    schedule = get_schedule(name, **params)
+    if isinstance(name, str):  # a function's is made anew
+        again = get_schedule(name, **dict(reversed(params.items())))
+        assert again == schedule
+    others = [get_schedule(n, **p) for i, (n, p) in enumerate(BOUND) if i != first]
+    assert all(other != schedule for other in others)
 
 
 # ---- errors ------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The searches find what scikit-learn's searches find, number for number."""
 
 import functools
+import pickle
 import random
 import warnings
 from collections.abc import Mapping
@@ -13,14 +14,14 @@ import pytest
 import scipy.sparse
 import scipy.stats
 import torch
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.datasets import (
     make_classification,
     make_multilabel_classification,
     make_regression,
 )
 from sklearn.decomposition import PCA
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import (
@@ -40,7 +41,11 @@ from sk_deep import (
     BatchedRandomizedSearchCV,
     MLPClassifier,
     MLPRegressor,
+    _executor,
+    _tasks,
 )
+from sk_deep._executor import StackExecutor
+from sk_deep._stacks import train
 
 N_ROWS = 76  # of which folds of a third are unequal, and leave a last batch of one row
 WEIGHT = np.linspace(0, 2, N_ROWS)
@@ -779,13 +784,19 @@ def _assert_tells_candidates_apart(results):
 
 # ---- equality ----------------------------------------------------------------------
 
+# cases with candidates that go one by one
+ALONE = {"lbfgs-and-adam", "functions-and-classes", "other-estimators"}
+
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_search_is_that_of_sklearn(case):
+def test_search_is_that_of_sklearn(case, capsys):
     theirs, X = _fit(GridSearchCV, case)
     _assert_tells_candidates_apart(theirs.cv_results_)
-    ours, _ = _fit(BatchedGridSearchCV, case)
+    capsys.readouterr()
+    ours, _ = _fit(BatchedGridSearchCV, case, verbose=1)
     _assert_equal(theirs, ours, X)
+    is_alone = "go one by one" in capsys.readouterr().out
+    assert is_alone == any(case is CASES[name] for name in ALONE)
 
 
 def test_there_are_enough_cases():
@@ -878,6 +889,45 @@ def _mean_over_seeds(scores):
     return scores.mean(axis=1), error
 
 
+def _as_pickled(estimator, X, y):
+    """Score a copy of a fitted network, and its own account of the training."""
+    copy = pickle.loads(pickle.dumps(estimator))
+    assert not hasattr(clone(estimator), "coefs_")
+    weights = [*copy.coefs_, *copy.intercepts_]
+    assert all(
+        map(np.array_equal, weights, [*estimator.coefs_, *estimator.intercepts_])
+    )
+    return {
+        "loss": -log_loss(y, copy.predict_proba(X)),
+        "weights": sum(float(np.square(layer).sum()) for layer in weights),
+        "epochs": float(copy.n_iter_),
+        "curve": float(np.mean(estimator.loss_curve_)),
+        "samples": float(copy.t_),
+        "rates": float(np.mean(copy.learning_rate_curve_)),
+        "best": copy.best_loss_ or copy.best_validation_score_,
+    }
+
+
+PICKLED = {
+    "plain": {},
+    "early-stopping": EARLY,
+    "adaptive": {**SGD, "learning_rate": "adaptive", "tol": 0.1, "max_iter": 15},
+    "cosine": {"learning_rate": "cosine", **SMALL},
+    "batch-normalization": {"normalization": "batch", **SMALL},
+}
+
+
+@pytest.mark.parametrize("params", PICKLED.values(), ids=PICKLED)
+def test_scorers_may_pickle_what_they_get(params):
+    grid = {"n_iter_no_change": [1, 3], "alpha": [0.1, 1.0], "random_state": [0, 1]}
+    case = Case("binary", grid, params, {"scoring": _as_pickled, "refit": "loss"})
+    theirs, X = _fit(GridSearchCV, case)
+    ours, _ = _fit(BatchedGridSearchCV, case)
+    for metric in ("loss", "weights"):
+        assert len(np.unique(theirs.cv_results_[f"mean_test_{metric}"])) >= 4
+    _assert_equal(theirs, ours, X)
+
+
 # ---- candidates that fail ----------------------------------------------------------
 
 FAILURES = {
@@ -921,6 +971,26 @@ def test_nothing_but_failures_raises(cls):
         _fit_failing(cls, {"learning_rate_init": [1e200, 1e210]})
 
 
+@pytest.mark.parametrize("steps", [(), (SCALE,)], ids=["network", "pipeline"])
+def test_errors_made_of_warnings(steps):
+    name = "net__max_iter" if steps else "max_iter"
+    params = {"tol": 1e9, "n_iter_no_change": 1}  # it ends after three epochs
+    grid = {name: [1, 20, 2, 30], name.replace("max_iter", "alpha"): [0.1, 1.0]}
+    case = Case("binary", grid, params, LOG_LOSS, steps=steps)
+    searches = []
+    for cls in (GridSearchCV, BatchedGridSearchCV):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warnings.simplefilter("error", ConvergenceWarning)
+            search, X = _fit(cls, case)
+        searches.append((search, {item.category for item in caught}))
+    (theirs, expected), (ours, found) = searches
+    assert FitFailedWarning in expected
+    assert found == expected
+    assert np.isnan(theirs.cv_results_["mean_test_score"]).sum() == 4
+    _assert_equal(theirs, ours, X)
+
+
 # ---- how it is run -----------------------------------------------------------------
 
 MIXED = Case(
@@ -951,6 +1021,40 @@ def test_members_of_a_batch(batch_members, theirs):
 def test_illegal_members_of_a_batch(cls, batch_members):
     with pytest.raises(ValueError, match="batch_members"):
         _fit(cls, CASES["rates"], batch_members=batch_members)
+
+
+@pytest.mark.parametrize("batch_members", [1, 3])
+def test_stacks_have_at_most_so_many_members(batch_members, monkeypatch, theirs):
+    sizes = []
+
+    def spied(members):
+        sizes.append(len(members))
+        train(members)
+
+    monkeypatch.setattr(_tasks, "train", spied)
+    ours, X = _fit(BatchedGridSearchCV, MIXED, batch_members=batch_members)
+    assert max(sizes) == batch_members
+    assert sum(sizes) == 3 * 6  # folds, and candidates that can be members
+    _assert_equal(theirs, ours, X)
+
+
+def test_inputs_are_prepared_as_memory_allows(monkeypatch):
+    case = CASES["components"]
+    theirs, X = _fit(GridSearchCV, case)
+    counts, prepare = [], StackExecutor._fit_steps
+
+    def spied(executor, tasks, calls):
+        inputs = prepare(executor, tasks, calls)
+        counts.append(len(inputs))
+        return inputs
+
+    monkeypatch.setattr(StackExecutor, "_fit_steps", spied)
+    for n_bytes, expected in ((1, [1] * 9), (5 * 8 * X.size, [5, 4]), (2**30, [9])):
+        counts.clear()
+        monkeypatch.setattr(_executor, "_INPUT_BYTES", n_bytes)
+        ours, _ = _fit(BatchedGridSearchCV, case)
+        assert counts == expected  # three splits, and as many numbers of components
+        _assert_equal(theirs, ours, X)
 
 
 @pytest.mark.parametrize("backend", ["threading", "loky"])
