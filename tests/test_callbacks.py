@@ -293,3 +293,34 @@ def test_outputs_are_the_callbacks_own(activation, data):
     assert len(model.net_.callbacks_[-1][1].losses) == 1
     assert model.net_.callbacks_[-1][1].losses[0] == pytest.approx(model.loss_)
     assert model.loss_ == pytest.approx(_fit(data, **params).loss_)
+
+
+# ---- callbacks of one's own ----------------------------------------------------------
+
+
+class ScoreOnTrain(Callback):
+    """Score the network on the rows that train."""
+
+    def on_epoch_end(self, net, dataset_train=None, **kwargs):
+        outputs = torch.cat(list(net.forward_iter(dataset_train)))
+        self.score = (outputs.argmax(1) == dataset_train.y).double().mean().item()
+
+
+def test_rows_that_train_stay_in_their_order(digits):
+    X, y = digits
+    model = MLPClassifier(max_iter=2, random_state=0, callbacks=[ScoreOnTrain()])
+    model.fit(X, y)
+    (score,) = [c.score for _, c in model.net_.callbacks_ if type(c) is ScoreOnTrain]
+    assert score == pytest.approx(model.score(X, y))
+
+
+class Slow(Callback):
+    """Set the rate from within."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        net.lr = 1e-6
+
+
+def test_a_rate_that_a_callback_sets_acts(digits):
+    model = MLPClassifier(max_iter=2, random_state=0, callbacks=[Slow()]).fit(*digits)
+    assert model.learning_rate_curve_ == pytest.approx([1e-6, 1e-6])

@@ -9,7 +9,11 @@ import pytest
 import scipy.sparse
 import sklearn
 import torch
-from sklearn.exceptions import DataConversionWarning, NotFittedError
+from sklearn.exceptions import (
+    ConvergenceWarning,
+    DataConversionWarning,
+    NotFittedError,
+)
 from sklearn.metrics import f1_score, mean_absolute_error
 from sklearn.model_selection import cross_val_predict, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -464,3 +468,13 @@ def test_layers_of_torch_are_left_as_they_were(digits):
     model = MLPClassifier(**PARAMS, activation=Scale).fit(*digits)
     factor = model.net_.module_.hidden[0].activation.factor
     assert factor.item() != 1.0
+
+
+def test_probabilities_that_are_scored_sum_to_one(digits):
+    X, y = digits
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        MLPClassifier(
+            dtype="float32", early_stopping=True, scoring="neg_log_loss", max_iter=2
+        ).fit(X.astype(float), y)

@@ -1,5 +1,6 @@
 """The searches find what scikit-learn's searches find, number for number."""
 
+import collections
 import functools
 import pickle
 import random
@@ -15,6 +16,10 @@ import scipy.sparse
 import scipy.stats
 import torch
 from sklearn.base import clone, is_classifier
+from sklearn.callback.tests._utils import (
+    RecordingAutoPropagatedCallback,
+    RecordingCallback,
+)
 from sklearn.datasets import (
     make_classification,
     make_multilabel_classification,
@@ -33,7 +38,7 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler, scale
+from sklearn.preprocessing import MinMaxScaler, StandardScaler, scale
 from skorch.callbacks import Callback
 
 from sk_deep import (
@@ -42,6 +47,7 @@ from sk_deep import (
     MLPClassifier,
     MLPRegressor,
     _executor,
+    _stacks,
     _tasks,
 )
 from sk_deep._executor import StackExecutor
@@ -1106,3 +1112,121 @@ def test_verbose_tells_what_trains_by_itself(capsys):
     assert not capsys.readouterr().out
     _fit(BatchedGridSearchCV, MIXED, verbose=1)
     assert "lbfgs" in capsys.readouterr().out
+
+
+# ---- what another fit does not spoil -----------------------------------------------
+
+
+def _raise_where_it_learns_fast(estimator, X, y):
+    if estimator.learning_rate_init > 0.1:
+        raise KeyError("too fast")
+    return log_loss(y, estimator.predict_proba(X))
+
+
+ODD = {  # of some candidates the fit or a score fails, or cannot be part of a stack
+    "sizes": Case("binary", {"hidden_layer_sizes": [(4,), (-1,)]}),
+    "layers": Case(
+        "binary", {"hidden_layer_sizes": [(4,), 5], "n_hidden_layers": [1, 2]}
+    ),
+    "scorer-of-early-stopping": Case(
+        "binary",
+        {"learning_rate_init": [0.01, 0.05, 0.3]},
+        {"early_stopping": True, "scoring": _raise_where_it_learns_fast},
+    ),
+    "diverging-under-a-scorer": Case(
+        "regression",
+        {"learning_rate_init": [0.001, 0.01, 1e150]},
+        {
+            "solver": "sgd",
+            "early_stopping": True,
+            "scoring": "neg_mean_absolute_error",
+            "random_state": np.random.RandomState(3),
+        },
+    ),
+    "kinds-of-a-step's-sequence": Case(
+        "binary",
+        {"scale__feature_range": [[0, 1], (0, 1)]},
+        steps=(("scale", MinMaxScaler()),),
+    ),
+    "splits-as-ranges": Case(
+        "binary",
+        {"alpha": [0.1, 1.0]},
+        search={"cv": [(range(50), range(50, 76)), (range(26, 76), range(26))]},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD.values(), ids=ODD)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning")
+def test_odd_candidates(case):
+    theirs, X = _fit(GridSearchCV, case)
+    ours, _ = _fit(BatchedGridSearchCV, case)
+    _assert_equal(theirs, ours, X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning")
+def test_one_that_diverges_does_not_send_the_others_away(capsys):
+    _fit(BatchedGridSearchCV, ODD["diverging-under-a-scorer"], verbose=1)
+    assert "3 of 9 fits go one by one: its training diverges" in capsys.readouterr().out
+
+
+def test_sparse_labels_go_into_stacks(capsys):
+    X, y = _data("multilabel")
+    net, grid = _network("multilabel"), {"alpha": [0.1, 1.0]}
+    dense = BatchedGridSearchCV(net, grid).fit(X, y)
+    sparse = BatchedGridSearchCV(net, grid, verbose=1)
+    sparse.fit(X, scipy.sparse.csr_matrix(y))
+    assert "one by one" not in capsys.readouterr().out
+    np.testing.assert_array_equal(
+        _scores(sparse.cv_results_), _scores(dense.cv_results_)
+    )
+
+
+def test_networks_are_let_go_after_their_scores(monkeypatch):
+    kept, run = [], _tasks.Job.run
+
+    def spied(job):
+        results = run(job)
+        kept.extend(task.network for task in job.tasks)
+        return results
+
+    monkeypatch.setattr(_executor.Job, "run", spied)
+    _fit(BatchedGridSearchCV, CASES["rates"])
+    assert kept
+    params = set(kept[0].get_params())
+    assert all(set(vars(network)) == params for network in kept)
+
+
+@pytest.mark.parametrize("kind", [RecordingCallback, RecordingAutoPropagatedCallback])
+@pytest.mark.filterwarnings("ignore:.*does not support callbacks:UserWarning")
+def test_callbacks_of_scikit_learn_are_told_of_all_fits(kind):
+    X, y = _data("binary")
+    counts = []
+    for cls in (GridSearchCV, BatchedGridSearchCV):
+        pipeline = Pipeline([("scale", StandardScaler()), ("net", _network("binary"))])
+        search = cls(pipeline, {"net__alpha": [0.1, 1.0]}, cv=2)
+        watch = kind()
+        (pipeline if kind is RecordingCallback else search).set_callbacks(watch)
+        search.fit(X, y)
+        counts.append(collections.Counter(entry["name"] for entry in watch.record))
+    assert counts[0] == counts[1]
+    assert counts[0]["on_fit_task_end"] > 6
+
+
+def test_weights_of_many_inputs_share_their_memory(monkeypatch):
+    shapes, make = [], _stacks._weights
+
+    def spied(picks, places, n_rows):
+        weight, sets = make(picks, places, n_rows)
+        shapes.append(weight.shape)
+        return weight, sets
+
+    monkeypatch.setattr(_stacks, "_weights", spied)
+    X, y = _data("binary")
+    pipeline = Pipeline([("pca", PCA(random_state=0)), ("net", _network("binary"))])
+    grid = {"pca__whiten": [False, True]}
+    search = BatchedGridSearchCV(pipeline, grid, cv=3)
+    search.fit(X, y, net__sample_weight=WEIGHT)
+    assert shapes == [(1, 2 * 2 * N_ROWS)]  # 2 x 3 inputs of two thirds of the rows
