@@ -240,6 +240,7 @@ class Job:
             it is to be fitted alone.
         """
         results: dict[Task, Any] = {}
+        given = {task: set(vars(task.network)) for task in self.tasks}
         stacks = defaultdict(list)
         start = time.time()
         for task in self.tasks:
@@ -255,9 +256,8 @@ class Job:
             except Exception as error:
                 results.update({task: str(error) for task, _ in stack})
         self.known.clear()
-        for task in self.tasks:
-            for name in _attributes(task.network):
-                delattr(task.network, name)
+        for task, names in given.items():
+            _forget(task.network, names)
         return [results[task] for task in self.tasks]
 
     def _member(self, task: Task) -> Member:
@@ -290,14 +290,14 @@ class Job:
             X, y = network._validate(self.inputs[task.inputs].X_train, y, reset=True)
             rows = np.arange(X.shape[0])
         target = network._encode(y, fresh=True, incremental=False)
-        return _attributes(network), Source(X, rows, y, target)
+        return _further(network, task.network), Source(X, rows, y, target)
 
     def _all_rows(self, task: Task) -> tuple[dict[str, Any], Any, NDArray]:
         network = task.network._copy()
         X, y = network._validate(self.X, self.y, reset=True)
         if not scipy.sparse.issparse(X) and is_read_by_batch(X):
             X = np.array(X)  # of a memory map, all splits together need all rows
-        return _attributes(network), X, y
+        return _further(network, task.network), X, y
 
     def _weight(self, task: Task) -> NDArray | None:
         sample_weight = self._fit_params(task).get("sample_weight")
@@ -342,10 +342,9 @@ class Job:
             results.update(self._score(pairs))
         for task, member in stack:
             if isinstance(results[task], dict):
-                seconds = (
-                    0.0 if task.steps is None else self.inputs[task.inputs].seconds
-                )
-                seconds += overhead + per_epoch * len(member.history)
+                seconds = overhead + per_epoch * len(member.history)
+                if task.steps is not None:
+                    seconds += self.inputs[task.inputs].seconds
                 results[task]["fit_time"] = seconds
         return results
 
@@ -427,7 +426,13 @@ class Scored:
     params: dict[str, Any]
 
 
-def _attributes(network) -> dict[str, Any]:
-    """Take what data have set on an estimator."""
-    params = parameters_of(network)
-    return {name: value for name, value in vars(network).items() if name not in params}
+def _further(network, other) -> dict[str, Any]:
+    """Take the attributes that an estimator has, and another lacks."""
+    own = vars(network)
+    return {name: own[name] for name in own.keys() - vars(other).keys()}
+
+
+def _forget(network, names: set[str]) -> None:
+    """Leave those attributes alone, and with the others go nets and outputs."""
+    for name in vars(network).keys() - names:
+        delattr(network, name)

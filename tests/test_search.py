@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import scipy.stats
+import sklearn
 import torch
 from sklearn.base import clone, is_classifier
 from sklearn.callback.tests._utils import (
@@ -1230,3 +1231,19 @@ def test_weights_of_many_inputs_share_their_memory(monkeypatch):
     search = BatchedGridSearchCV(pipeline, grid, cv=3)
     search.fit(X, y, net__sample_weight=WEIGHT)
     assert shapes == [(1, 2 * 2 * N_ROWS)]  # 2 x 3 inputs of two thirds of the rows
+
+
+def test_requests_of_metadata_outlive_a_stack():
+    X, y = _data("regression")
+    net = _network("regression", solver="sgd", early_stopping=True)
+    grid = {"learning_rate_init": [0.001, 1e150]}  # of which one is fitted again
+    found = []
+    with sklearn.config_context(enable_metadata_routing=True):
+        net.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        for cls in (GridSearchCV, BatchedGridSearchCV):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                search = cls(net, grid, cv=2, refit=False, error_score="raise")
+                search.fit(X, y, sample_weight=WEIGHT)
+            found.append(search.cv_results_["mean_test_score"])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
