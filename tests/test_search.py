@@ -1235,8 +1235,16 @@ def test_weights_of_many_inputs_share_their_memory(monkeypatch):
 
 def test_requests_of_metadata_outlive_a_stack():
     X, y = _data("regression")
-    net = _network("regression", solver="sgd", early_stopping=True)
-    grid = {"learning_rate_init": [0.001, 1e150]}  # of which one is fitted again
+    net = _network(
+        "regression",
+        solver="sgd",
+        activation="identity",
+        early_stopping=True,
+        batch_size="auto",
+        max_iter=20,
+    )
+    # the second diverges after a good epoch, and so is fitted again
+    grid = {"learning_rate_init": [0.1, 1.0]}
     found = []
     with sklearn.config_context(enable_metadata_routing=True):
         net.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
