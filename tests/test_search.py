@@ -1244,14 +1244,15 @@ def test_requests_of_metadata_outlive_a_stack():
         max_iter=20,
     )
     # the second diverges after a good epoch, and so is fitted again
-    grid = {"learning_rate_init": [0.1, 1.0]}
+    grid = {"net__learning_rate_init": [0.1, 1.0]}
     found = []
     with sklearn.config_context(enable_metadata_routing=True):
         net.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        pipeline = Pipeline([("same", "passthrough"), ("net", net)])
         for cls in (GridSearchCV, BatchedGridSearchCV):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                search = cls(net, grid, cv=2, refit=False, error_score="raise")
+                search = cls(pipeline, grid, cv=2, refit=False, error_score="raise")
                 search.fit(X, y, sample_weight=WEIGHT)
             found.append(search.cv_results_["mean_test_score"])
     np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
