@@ -291,10 +291,7 @@ class Batches:
             rows = slice(start, start + sum(sizes))
             batches = self._split(self._block(rows, index), sizes)
             parts = self._parts[i : i + self._n_in_block]
-            yield from (
-                _leave_out(batch, part)
-                for batch, part in zip(batches, parts, strict=True)
-            )
+            yield from map(_leave_out, batches, parts) if any(parts) else batches
             start = rows.stop
 
     @property

@@ -238,6 +238,10 @@ class Net(NeuralNet):
             self._number(values)
             for values in (self.alpha, self.l1_ratio, self.label_smoothing)
         )
+        self.is_penalised_ = bool(np.any(self.alpha)) and not (
+            self.solver.decouples_decay
+        )
+        self.smooths_labels_ = bool(np.any(self.label_smoothing))
         if self.optimizer is not None:
             self.update_ = getattr(self.optimizer_, "update", self.optimizer_.step)
         tensors = (module.flat, module.flat_buffers)
@@ -389,13 +393,15 @@ class Net(NeuralNet):
         batch : Batch
             The same, or new tensors.
         """
+        if self.augmentation is None and not self.smooths_labels_:
+            return batch
         X, y, weight, n_rows = batch
         if self.augmentation is not None:
             if self.augmentation.mixes_targets:
                 y = self._soft_targets(y, X)
             X, y, weight = self.augmentation(X, y, weight, self.module_.generator)
             self._check_number_of_classes(y)
-        if np.any(self.label_smoothing):
+        if self.smooths_labels_:
             y = self._soft_targets(y, X)
             is_indicator = self.criterion_.kind == "binary"
             amount = self.label_smoothing_
@@ -439,7 +445,7 @@ class Net(NeuralNet):
         share, total = (1 / n_rows, n_rows) if weight is None else _shares(weight)
         raw, losses = differentiate(X, y, share)
         norm, strength = None, self.alpha_ / total
-        if np.any(self.alpha) and not self.solver.decouples_decay:
+        if self.is_penalised_:
             norm = penalise(differentiate.module, strength, self.l1_ratio_)
         if self.hooked_:
             named = differentiate.module.named_parameters()

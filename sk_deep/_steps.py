@@ -82,9 +82,10 @@ def total_loss(criterion: Criterion, steps: Sequence[Step]) -> Tensor:
     return total if first.norm is None else total + _total_penalty(steps)
 
 
-def _kind(step: Step) -> tuple[int, bool]:
-    """Whether targets are indices or probabilities, and rows are weighted."""
-    return step.y.ndim, step.weight is None
+def _are_alike(one: Step, other: Step) -> bool:
+    """Whether targets are indices in both or in none, and weights are there or not."""
+    has_weight, other_has = one.weight is not None, other.weight is not None
+    return one.y.ndim == other.y.ndim and has_weight is other_has
 
 
 def _total_penalty(steps: Sequence[Step]) -> Tensor:
@@ -118,7 +119,7 @@ class MeanLoss:
 
     def add(self, step: Step) -> None:
         """Add a step."""
-        if self.pending and _kind(step) != _kind(self.pending[0]):
+        if self.pending and not _are_alike(step, self.pending[0]):
             self._settle()
         self.pending.append(step)
         self.n_pending += step.raw.numel()
