@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Freezer, LRScheduler
 
-from sk_deep import MLPClassifier, MLPRegressor
+from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
@@ -140,6 +140,33 @@ def test_row_stacks(params, digits):
     assert not np.array_equal(model.coefs_[0][0], model.coefs_[0][1])
     assert np.isfinite(_outputs(model, X)).all()
     assert model.score(X, y) > 0.2
+
+
+@pytest.mark.parametrize("params", ROWS)
+def test_row_searches_in_stacks(params, digits, capsys):
+    X, y = digits[0][:150], digits[1][:150]
+    small = {"hidden_layer_sizes": 16, "max_iter": 3, "dtype": "float64"}
+    model = MLPClassifier(**{**FAST, **small, **params})
+    # of 120 and 121 rows
+    splits = [
+        (np.arange(120), np.arange(120, 150)),
+        (np.arange(29, 150), np.arange(29)),
+    ]
+    grid = {"alpha": [1e-4, 1.0], "random_state": [0, 1]}
+    options = {"cv": splits, "refit": False, "error_score": "raise"}
+    theirs = GridSearchCV(model, grid, **options).fit(X, y).cv_results_
+    ours = BatchedGridSearchCV(model, grid, **options, verbose=1).fit(X, y).cv_results_
+    goes_alone = (
+        params.get("solver") == "lbfgs"
+        or params.get("n_members", 1) > 1
+        or any(map(callable, params.values()))
+    )
+    assert ("one by one" in capsys.readouterr().out) == goes_alone
+    draws_noise = {"dropout", "input_dropout", "augmentation"} & set(params)
+    if goes_alone or not draws_noise:
+        for key in ("split0_test_score", "split1_test_score"):
+            np.testing.assert_allclose(ours[key], theirs[key], atol=1e-9)
+    assert np.isfinite(ours["mean_test_score"]).all()
 
 
 def test_all_rows_in_searches(digits):

@@ -151,14 +151,18 @@ def test_all_fitted_attributes_are_documented(name):
     assert fitted == documented
 
 
-def test_shared_parameters_have_one_text():
-    classifier, regressor = (
+@pytest.mark.parametrize(
+    ("names", "told_apart"),
+    [(NETWORKS, {"loss", "loss_params", "scoring", "n_members"}), (SEARCHES, set())],
+    ids=["networks", "searches"],
+)
+def test_shared_parameters_have_one_text(names, told_apart):
+    first, second = (
         {entry.name: entry for entry in ClassDoc(getattr(sk_deep, name))["Parameters"]}
-        for name in NETWORKS
+        for name in names
     )
-    told_apart = {"loss", "loss_params", "scoring", "n_members"}
-    for name in classifier.keys() & regressor.keys() - told_apart:
-        assert classifier[name] == regressor[name]
+    for name in first.keys() & second.keys() - told_apart:
+        assert first[name] == second[name]
 
 
 # ---- docstrings ------------------------------------------------------------------
