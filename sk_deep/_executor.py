@@ -15,6 +15,7 @@ from sklearn.utils.parallel import delayed
 from sk_deep import _options
 from sk_deep._compat import (
     fit_and_score,
+    num_samples,
     passes_callbacks_on,
     safe_index,
     safe_split,
@@ -121,14 +122,17 @@ class StackExecutor:
 
     def _fit_steps(self, tasks: list[Task], calls: list[Call]) -> dict[tuple, Any]:
         """Fit the steps before the networks, once per split and set of parameters."""
-        first = {task.inputs: task for task in tasks if task.steps is not None}
+        one_of: dict[tuple, Task] = {}
+        for task in tasks:
+            if task.steps is not None:
+                one_of.setdefault(task.inputs, task)
+        names = ("train", "test", "fit_params", "return_train_score")
         fits = []
-        for task in first.values():
+        for task in one_of.values():
             _, X, y, options = calls[task.index]
-            names = ("train", "test", "fit_params")
             given = [options[name] for name in names]
             fits.append(delayed(fit_steps)(task.model, X, y, *given))
-        return dict(zip(first, self.parallel(fits), strict=True))
+        return dict(zip(one_of, self.parallel(fits), strict=True))
 
     def _cut(
         self, tasks: list[Task], calls: list[Call], inputs: dict[tuple, Inputs]
@@ -174,8 +178,8 @@ def _waves(tasks: list[Task], calls: list[Call]) -> Iterator[list[Task]]:
     if not any(task.steps is not None for task in tasks):
         yield tasks
         return
-    n_bytes = 8 * np.prod(np.shape(calls[tasks[0].index].X))
-    n_at_a_time = max(1, int(_INPUT_BYTES // max(1, n_bytes)))
+    n_rows, n_features = _size(calls[tasks[0].index].X)
+    n_at_a_time = max(1, _INPUT_BYTES // max(1, 8 * n_rows * n_features))
     for start in range(0, len(keys), n_at_a_time):
         own = set(keys[start : start + n_at_a_time])
         yield [task for task in tasks if task.inputs in own]
@@ -207,12 +211,19 @@ def _work(job: Job) -> int:
 
 def _member_bytes(network, X) -> int:
     """Estimate the bytes that a step of a member reads and writes."""
-    n_rows, *others = np.shape(X)
-    n_features = int(np.prod(others))
+    n_rows, n_features = _size(X)
     n_rows = _options.batch_size(network, n_rows)
     units = [n_features, *_options.hidden_units(network)]
     n_weights = sum(a * b for a, b in pairwise(units))
     return 4 * (4 * n_weights + n_rows * (n_features + 3 * sum(units[1:])))
+
+
+def _size(X) -> tuple[int, int]:
+    """Tell the number of rows and estimate that of columns, of inputs of any kind."""
+    n_rows = num_samples(X)
+    if hasattr(X, "shape"):
+        return n_rows, int(np.prod(X.shape[1:]))
+    return n_rows, len(X[0]) if n_rows and hasattr(X[0], "__len__") else 1
 
 
 # ---- what is told of a fit ---------------------------------------------------------

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sk_deep import _options
 from sk_deep._base import BaseMLP
+from sk_deep._compat import predicts_only
 from sk_deep._paces import Pace
 from sk_deep._validation import Part, Rows, split_rows
 from sk_deep.network import draw_parameters
@@ -48,6 +49,10 @@ def structure(estimator: BaseMLP) -> tuple:
     params = parameters_of(estimator)
     if estimator.dropout_schedule != "constant":
         params["dropout_schedule"] = estimator.dropout_schedule, estimator.max_iter
+    if predicts_only(estimator.scoring):  # each fit has a copy of such an object
+        params["scoring"] = vars(estimator.scoring)
+    params["hidden_layer_sizes"] = _options.hidden_units(estimator)
+    params["n_hidden_layers"] = len(params["hidden_layer_sizes"])
     for name in _OWN_IF_ON & set(params):
         params[name] = _is_on(params[name])
     common = sorted(set(params) - _OWN)
@@ -74,20 +79,21 @@ def freeze(value: Any) -> Any:
     Parameters
     ----------
     value : object
-        The value; what is no number, string, sequence or dict is told by its identity.
+        The value. What is no number, string, array, sequence or dict is told by its
+        identity: it must live as long as the key is used.
 
     Returns
     -------
     key : hashable
         The key.
     """
-    if isinstance(value, np.generic):
+    if isinstance(value, np.bool_ | np.integer | np.floating | np.str_):
         value = value.item()
-    if isinstance(value, np.ndarray):
-        return np.ndarray, value.dtype.str, freeze(value.tolist())
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return type(value), value
-    if isinstance(value, list | tuple | range):
+    if isinstance(value, np.generic | np.ndarray) and not value.dtype.hasobject:
+        return type(value), value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, list | tuple | range | np.ndarray):
         return type(value), tuple(freeze(item) for item in value)
     if isinstance(value, Mapping):
         pairs = [(freeze(key), freeze(item)) for key, item in value.items()]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
@@ -132,11 +133,15 @@ def make_task(
 
 def _steps_before(pipeline: Pipeline, parameters: dict[str, Any]) -> tuple:
     """Tell the steps before the last, of pipelines that differ by `parameters`."""
-    last = pipeline.steps[-1][0]
+    last, network = pipeline.steps[-1]
     others = sorted(
         name for name in parameters if name != last and not name.startswith(f"{last}__")
     )
-    return tuple((name, freeze(parameters[name])) for name in others)
+    key = tuple((name, freeze(parameters[name])) for name in others)
+    if not get_config()["enable_metadata_routing"]:
+        return key
+    # what passes the steps and goes to the network depends on what it asks for
+    return *key, repr(network.get_metadata_routing())
 
 
 # ---- what the steps before the network make of a split -----------------------------
@@ -148,8 +153,10 @@ class Inputs:
 
     Parameters
     ----------
-    X_train, X_test : array-like
-        Transformed inputs.
+    X_train : array-like
+        Inputs that train, as the steps' ``fit_transform`` gives them.
+    X_test, X_train_again : array-like
+        Inputs to score on, as their ``transform`` gives them; the latter may be None.
     fit_params : dict
         What the network's fit is passed beside inputs and targets.
     steps : list
@@ -160,12 +167,15 @@ class Inputs:
 
     X_train: Any
     X_test: Any
+    X_train_again: Any
     fit_params: dict[str, Any]
     steps: list
     seconds: float
 
 
-def fit_steps(pipeline: Pipeline, X, y, train, test, fit_params) -> Inputs | str:
+def fit_steps(
+    pipeline: Pipeline, X, y, train, test, fit_params, return_train_score
+) -> Inputs | str:
     """Fit the steps before the network on a split, and transform both parts.
 
     Parameters
@@ -178,6 +188,8 @@ def fit_steps(pipeline: Pipeline, X, y, train, test, fit_params) -> Inputs | str
         The split.
     fit_params : dict
         What the pipeline's fit is passed.
+    return_train_score : bool
+        Whether the training rows are to be scored on.
 
     Returns
     -------
@@ -193,9 +205,13 @@ def fit_steps(pipeline: Pipeline, X, y, train, test, fit_params) -> Inputs | str
         Xt, params = fit_steps_before(pipeline, X_train, y_train, params)
         if len(pipeline) > 1:
             X_test = pipeline[:-1].transform(X_test)
+        again = None
+        if return_train_score:
+            again = pipeline[:-1].transform(X_train) if len(pipeline) > 1 else X_train
     except Exception as error:
         return str(error)
-    return Inputs(Xt, X_test, params, pipeline.steps[:-1], time.time() - start)
+    seconds = time.time() - start
+    return Inputs(Xt, X_test, again, params, pipeline.steps[:-1], seconds)
 
 
 # ---- a job: the tasks of a stack ---------------------------------------------------
@@ -381,13 +397,14 @@ class Job:
         parts = {"test_scores": Scored(X, Xt, y, params(indices=test))}
         if self.options["return_train_score"]:
             X, y = safe_split(task.model, self.X, self.y, train)
-            Xt = X if inputs is None else inputs.X_train
+            Xt = X if inputs is None else inputs.X_train_again
             parts["train_scores"] = Scored(X, Xt, y, params(indices=train))
         return parts
 
     def _score_one(
         self, task: Task, member: Member, net, parts: dict, outputs: dict
     ) -> dict[str, Any]:
+        """Score one network, after the warning of a fit that has not converged."""
         network, scorer = task.network, self.options["scorer"]
         if not member.has_converged:
             warnings.warn(

@@ -28,8 +28,9 @@ from sklearn.datasets import (
 )
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -39,7 +40,13 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler, scale
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    StandardScaler,
+    TargetEncoder,
+    scale,
+)
 from skorch.callbacks import Callback
 
 from sk_deep import (
@@ -1124,6 +1131,10 @@ def _raise_where_it_learns_fast(estimator, X, y):
     return log_loss(y, estimator.predict_proba(X))
 
 
+def _turn(X, by):
+    return X * by.real
+
+
 ODD = {  # of some candidates the fit or a score fails, or cannot be part of a stack
     "sizes": Case("binary", {"hidden_layer_sizes": [(4,), (-1,)]}),
     "layers": Case(
@@ -1148,6 +1159,18 @@ ODD = {  # of some candidates the fit or a score fails, or cannot be part of a s
         "binary",
         {"scale__feature_range": [[0, 1], (0, 1)]},
         steps=(("scale", MinMaxScaler()),),
+    ),
+    "steps-that-transform-otherwise-in-a-fit": Case(
+        "binary",
+        {"net__alpha": [0.1, 1.0]},
+        search=TRAIN,
+        steps=(("encode", TargetEncoder(cv=KFold(3))),),
+        inputs=lambda X: X.round().astype(int),
+    ),
+    "values-of-other-types": Case(
+        "binary",
+        {"turn__kw_args": [{"by": np.array([complex(i)])} for i in range(-4, 5)]},
+        steps=(("turn", FunctionTransformer(_turn)),),
     ),
     "splits-as-ranges": Case(
         "binary",
@@ -1256,3 +1279,59 @@ def test_requests_of_metadata_outlive_a_stack():
                 search.fit(X, y, sample_weight=WEIGHT)
             found.append(search.cv_results_["mean_test_score"])
     np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+
+
+PROBABILITIES = {"greater_is_better": False, "response_method": "predict_proba"}
+
+
+def test_networks_that_ask_for_other_metadata(capsys):
+    X, y = _data("binary")
+    found = []
+    with sklearn.config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=True)
+        nets = [
+            _network("binary").set_fit_request(sample_weight=asks)
+            for asks in (True, False)
+        ]
+        scorer = make_scorer(log_loss, **PROBABILITIES)
+        scorer.set_score_request(sample_weight=False)
+        pipeline = Pipeline([("scale", scaler), ("net", nets[0])])
+        for cls in (GridSearchCV, BatchedGridSearchCV):
+            search = cls(pipeline, {"net": nets}, cv=2, scoring=scorer, verbose=1)
+            search.set_params(refit=False)
+            search.fit(X, y, sample_weight=WEIGHT)
+            found.append(_scores(search.cv_results_))
+    assert "one by one" not in capsys.readouterr().out
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+    assert abs(np.subtract(*found[0])).max() > 1e-3
+
+
+def test_documents_of_tokens():
+    _, y = _data("binary")
+    X = [["a"] * (1 + i % 3) + ["b"] * label for i, label in enumerate(y)]
+    found = []
+    for cls in (GridSearchCV, BatchedGridSearchCV):
+        pipeline = Pipeline(
+            [("count", CountVectorizer(analyzer=list)), ("net", _network("binary"))]
+        )
+        search = cls(pipeline, {"net__alpha": [0.1, 1.0]}, **LOG_LOSS).fit(X, y)
+        found.append(_scores(search.cv_results_))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+
+
+def test_scorer_objects_share_a_stack(monkeypatch):
+    sizes = []
+
+    def spied(members):
+        sizes.append(len(members))
+        train(members)
+
+    monkeypatch.setattr(_tasks, "train", spied)
+    scorer = make_scorer(log_loss, **PROBABILITIES)
+    case = Case(
+        "binary", {"alpha": [0.1, 1.0]}, {"early_stopping": True, "scoring": scorer}
+    )
+    theirs, X = _fit(GridSearchCV, case)
+    ours, _ = _fit(BatchedGridSearchCV, case)
+    _assert_equal(theirs, ours, X)
+    assert sizes == [6]
