@@ -9,7 +9,6 @@ from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _Passthroug
 from sklearn.model_selection._validation import _fit_and_score as fit_and_score
 from sklearn.model_selection._validation import _score as score
 from sklearn.pipeline import Pipeline
-from sklearn.utils._indexing import _safe_indexing as safe_index
 from sklearn.utils._param_validation import (
     Interval,
     Options,
@@ -67,7 +66,7 @@ def unwrap_delayed(call: tuple) -> tuple[tuple, dict]:
 
 
 def predicts_only(scorer: Any) -> bool:
-    """Whether a scorer is of scikit-learn's making, and looks at predictions alone."""
+    """Whether a scorer is of a class of scikit-learn's, which look at predictions."""
     if isinstance(scorer, _MultimetricScorer):
         return all(predicts_only(one) for one in scorer._scorers.values())
     is_theirs = type(scorer).__module__.startswith("sklearn.")
@@ -137,7 +136,6 @@ __all__ = [
     "predicts_only",
     "replace_executor",
     "run_backward",
-    "safe_index",
     "safe_split",
     "score",
     "unwrap_delayed",

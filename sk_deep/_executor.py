@@ -14,10 +14,10 @@ from sklearn.utils.parallel import delayed
 
 from sk_deep import _options
 from sk_deep._compat import (
+    check_method_params,
     fit_and_score,
     num_samples,
     passes_callbacks_on,
-    safe_index,
     safe_split,
     unwrap_delayed,
 )
@@ -233,9 +233,11 @@ def _tell(call: Call, result: dict[str, Any]) -> None:
     """Tell callbacks and the user of a fit, as `_fit_and_score` does."""
     options = call.options
     if options["callback_ctx"] is not None:
-        weight = (options["fit_params"] or {}).get("sample_weight")
-        if weight is not None:
-            weight = {"sample_weight": safe_index(weight, options["train"])}
+        fit_params = check_method_params(
+            call.X, params=options["fit_params"] or {}, indices=options["train"]
+        )
+        weight = fit_params.get("sample_weight")
+        weight = None if weight is None else {"sample_weight": weight}
         known = {
             "estimator": options["caller"],
             "X": lambda: safe_split(*call[:3], options["train"])[0],

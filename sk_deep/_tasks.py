@@ -206,8 +206,9 @@ def fit_steps(
         if len(pipeline) > 1:
             X_test = pipeline[:-1].transform(X_test)
         again = None
-        if return_train_score:
-            again = pipeline[:-1].transform(X_train) if len(pipeline) > 1 else X_train
+        if return_train_score:  # a copy of its own: steps may write to what they get
+            again, _ = safe_split(pipeline, X, y, train)
+            again = pipeline[:-1].transform(again) if len(pipeline) > 1 else again
     except Exception as error:
         return str(error)
     seconds = time.time() - start
@@ -378,6 +379,8 @@ class Job:
         results: dict[Task, Any] = {}
         for i, (task, member) in enumerate(pairs):
             own = {name: values[i] for name, values in outputs.items()}
+            if i:  # scorers may write to what they get
+                parts = self._parts(task)
             try:
                 results[task] = self._score_one(task, member, net, parts, own)
                 results[task]["score_time"] += overhead

@@ -1135,6 +1135,18 @@ def _turn(X, by):
     return X * by.real
 
 
+def _log_loss_that_writes(estimator, X, y):
+    score = -log_loss(y, estimator.predict_proba(X))
+    X *= 2
+    return score
+
+
+def _error_that_writes(y, predictions):
+    error = np.abs(y - predictions).mean()
+    y += 1
+    return error
+
+
 ODD = {  # of some candidates the fit or a score fails, or cannot be part of a stack
     "sizes": Case("binary", {"hidden_layer_sizes": [(4,), (-1,)]}),
     "layers": Case(
@@ -1171,6 +1183,24 @@ ODD = {  # of some candidates the fit or a score fails, or cannot be part of a s
         "binary",
         {"turn__kw_args": [{"by": np.array([complex(i)])} for i in range(-4, 5)]},
         steps=(("turn", FunctionTransformer(_turn)),),
+    ),
+    "steps-that-write-to-their-inputs": Case(
+        "binary",
+        {"net__alpha": [0.1, 1.0, 3.0]},
+        search={
+            "scoring": lambda e, X, y: -log_loss(y, e.predict_proba(X)),
+            "refit": False,  # which would write to X itself
+        },
+        steps=(("scale", StandardScaler(copy=False)),),
+        inputs=lambda X: 5 * X + 3,
+    ),
+    "scorers-that-write-to-X": Case(
+        "binary", {"alpha": [0.1, 1.0, 3.0]}, search={"scoring": _log_loss_that_writes}
+    ),
+    "metrics-that-write-to-y": Case(
+        "regression",
+        {"alpha": [0.1, 1.0, 3.0]},
+        search={"scoring": make_scorer(_error_that_writes)},
     ),
     "splits-as-ranges": Case(
         "binary",
