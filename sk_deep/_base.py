@@ -171,7 +171,7 @@ class BaseMLP(Parameters):
         if not np.isfinite(net.module_.flat.sum().item()):
             raise divergence(self.n_iter_)
 
-    def _check_rows(self, X, y, sample_weight, fresh=True, incremental=False):
+    def _check_rows(self, X, y, sample_weight, fresh, incremental):
         """Check training data, and encode the targets."""
         X, y = self._validate(X, y, reset=fresh)
         target = self._encode(y, fresh=fresh, incremental=incremental)
@@ -310,9 +310,7 @@ class BaseMLP(Parameters):
             parts = fold.parts(self.n_members)
             score = validation_score([self] * self.n_members, parts)
             ours.insert(0, ValidationScore(score))
-        net.callbacks_ = [
-            (type(c).__name__, c) for c in (*ours, stopping)
-        ] + net.callbacks_
+        net.call_first([*ours, stopping])
         try:
             net.partial_fit(train, valid, epochs=1 if incremental else None)
         finally:
@@ -320,12 +318,15 @@ class BaseMLP(Parameters):
                 self._adopt(net)
                 self._adopt_curves(net, stopping)
         if not incremental and net.running_.any():
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
-                "reached and the optimization hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=7,  # the line that calls fit
-            )
+            self._warn_of_the_last_epoch(stacklevel=8)  # the line that calls fit
+
+    def _warn_of_the_last_epoch(self, stacklevel):
+        warnings.warn(
+            f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
+            "reached and the optimization hasn't converged yet.",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
 
     def _clip_batch_size(self, n_samples):
         if self.batch_size != "auto" and self.batch_size > n_samples:

@@ -16,6 +16,7 @@ from sk_deep._base import BaseMLP
 from sk_deep._compat import predicts_only
 from sk_deep._paces import Pace
 from sk_deep._validation import Part, Rows, split_rows
+from sk_deep.dropouts import DROPOUT_SCHEDULES
 from sk_deep.network import draw_parameters
 
 # Parameters that members of one stack may differ in, whatever their values.
@@ -47,7 +48,7 @@ def structure(estimator: BaseMLP) -> tuple:
         data allow.
     """
     params = parameters_of(estimator)
-    if estimator.dropout_schedule != "constant":
+    if DROPOUT_SCHEDULES[estimator.dropout_schedule].anneals:
         params["dropout_schedule"] = estimator.dropout_schedule, estimator.max_iter
     if predicts_only(estimator.scoring):  # each fit has a copy of such an object
         params["scoring"] = vars(estimator.scoring)

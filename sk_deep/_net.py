@@ -131,6 +131,10 @@ class Net(NeuralNet):
         self.loaded_training_ = None
         return self
 
+    def call_first(self, callbacks: Sequence[Callback]) -> None:
+        """Put callbacks before those there are."""
+        self.callbacks_ = [(type(c).__name__, c) for c in callbacks] + self.callbacks_
+
     @property
     def n_members(self) -> int:
         """Number of networks."""

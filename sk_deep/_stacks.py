@@ -77,7 +77,7 @@ def _make_net(members: Sequence[Member]) -> Net:
     if parts:
         score = validation_score(estimators, parts)
         ours.insert(0, ValidationScore(score))
-    net.callbacks_ = [(type(c).__name__, c) for c in ours] + net.callbacks_
+    net.call_first(ours)
     return net
 
 
@@ -203,7 +203,7 @@ def _make_data(net: Net, members: Sequence[Member]) -> tuple[Data, Data | None]:
         return data, None
     if picks[0].source is not members[0].train.source:  # it was given
         return data, _gather(net, picks)
-    return data, _of_rows(data, _rows_of(picks), data.weight_sets)
+    return data, _of_rows(data, _rows_of(picks, _places(picks)), data.weight_sets)
 
 
 def _gather(net: Net, picks: Sequence[Pick]) -> Data:
@@ -217,7 +217,7 @@ def _gather(net: Net, picks: Sequence[Pick]) -> Data:
         target[place] = source.target
     weight, sets = _weights(picks, places, n_rows)
     X = inputs[0] if len(inputs) == 1 else _concatenate(inputs)
-    return net.data(X, target, weight, rows=_rows_of(picks), weight_sets=sets)
+    return net.data(X, target, weight, rows=_rows_of(picks, places), weight_sets=sets)
 
 
 def _places(picks: Sequence[Pick]) -> dict[Source, NDArray]:
@@ -233,9 +233,8 @@ def _places(picks: Sequence[Pick]) -> dict[Source, NDArray]:
     return {source: starts[id(source.X)] + source.rows for source in sources}
 
 
-def _rows_of(picks: Sequence[Pick]) -> list[NDArray]:
+def _rows_of(picks: Sequence[Pick], places: Mapping[Source, NDArray]) -> list[NDArray]:
     """List the rows in the joint inputs that each member takes."""
-    places = _places(picks)
     return [places[pick.source][pick.rows] for pick in picks]
 
 

@@ -6,7 +6,6 @@ of `_fit_and_score`. Those of one structure make a job: their networks train in 
 
 import functools
 import time
-import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from sk_deep import _options
@@ -410,12 +408,7 @@ class Job:
         """Score one network, after the warning of a fit that has not converged."""
         network, scorer = task.network, self.options["scorer"]
         if not member.has_converged:
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({network.max_iter}) "
-                "reached and the optimization hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+            network._warn_of_the_last_epoch(stacklevel=3)
         is_fast = predicts_only(scorer)
         if not is_fast:
             adopt(member)

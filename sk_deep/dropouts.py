@@ -385,11 +385,14 @@ class DropoutSchedule:
         of `max_iter` epochs, that is done.
     summary, source : str
         The factor in words, and where it is from.
+    anneals : bool, default=True
+        Whether the probabilities change, and so depend on `max_iter`.
     """
 
     factor: Callable[[float], float]
     summary: str
     source: str
+    anneals: bool = True
 
 
 _RENNIE = (
@@ -404,6 +407,7 @@ DROPOUT_SCHEDULES: dict[str, DropoutSchedule] = {
         "N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov,"
         ' "Dropout: a simple way to prevent neural networks from overfitting", JMLR'
         " 2014.",
+        anneals=False,
     ),
     "linear": DropoutSchedule(
         lambda fraction: 1 - fraction,
