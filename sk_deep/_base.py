@@ -38,6 +38,8 @@ _CURVES = {
     "validation_loss_curve_": "valid_loss",
     "validation_scores_": "valid_score",
     "learning_rate_curve_": "lr",
+    "gradient_norm_curve_": "gradient_norms",
+    "update_ratio_curve_": "update_ratios",
 }
 
 
@@ -390,10 +392,12 @@ class BaseMLP(Parameters):
         rows = net.history[: net.n_finished_]
         self.n_iter_ = net.n_finished_
         self.t_ = net.n_samples_
+        n_before = len(getattr(self, "loss_curve_", None) or [])
         for name, key in _CURVES.items():
             old = getattr(self, name, None) or []
-            new = [row[key] for row in rows if key in row]
-            setattr(self, name, old + new or None)
+            curve = old + [row[key] for row in rows if key in row]
+            # a monitor may have joined later, or left: a curve is one of all epochs
+            setattr(self, name, curve if len(curve) == n_before + len(rows) else None)
         self.loss_ = self.loss_curve_[-1]
         self._watched = (self._watches(), stopping.best, stopping.n_stale)
         best = float(stopping.best.mean())

@@ -272,6 +272,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     learning_rate_curve_ : list of float
         Learning rate at the start of each epoch.
 
+    gradient_norm_curve_ : list of list of float or None
+        Norm of the gradient of each layer's weights, by epoch, if `callbacks` has a
+        `sk_deep.callbacks.LayerMonitor`.
+
+    update_ratio_curve_ : list of list of float or None
+        Size of a step of each layer relative to its weights, likewise.
+
     history_ : list of dict
         The curves, a dict per epoch.
 

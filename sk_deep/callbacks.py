@@ -135,6 +135,75 @@ class DropoutAnnealing(Callback):
             layer.anneal(self.factor(fraction))
 
 
+class LayerMonitor(Callback):
+    """Record how large the gradients and the steps of each layer are, by epoch.
+
+    Put one into the parameter ``callbacks`` of an estimator: after its fit the records
+    are in `gradient_norm_curve_` and `update_ratio_curve_`, a list per epoch with a
+    number per layer, from the inputs' side to the outputs'. Gradients that shrink from
+    layer to layer towards the inputs vanish; steps should be about a thousandth of the
+    weights.
+
+    Notes
+    -----
+    The gradient norm of an epoch is the root of the mean, over its batches, of
+    the squared norm of the gradient of a layer's weights, penalty and clipping
+    included; the update ratio is the mean of the norm of a step over the norm of the
+    weights. Both are means over the members of an ensemble. Watching every step costs
+    time: a small network trains half as fast.
+
+    References
+    ----------
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
+    neural networks", AISTATS 2010, sec. 4.
+
+    Examples
+    --------
+    >>> from sk_deep import MLPRegressor
+    >>> from sklearn.datasets import make_regression
+    >>> X, y = make_regression(n_features=4, random_state=0)
+    >>> network = MLPRegressor((8, 8), max_iter=5, callbacks=[LayerMonitor()])
+    >>> np.shape(network.fit(X, y / y.std()).gradient_norm_curve_)
+    (5, 3)
+    """
+
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        """Start anew."""
+        self._weights = [layer.weight.data for layer in net.module_.linear_layers()]
+        self._squares: list[Tensor] = []
+        self._ratios: list[Tensor] = []
+
+    def on_batch_begin(self, net, training=False, **kwargs) -> None:
+        """Take note of the weights before a step."""
+        if training:
+            self._before = [weight.clone() for weight in self._weights]
+
+    def on_grad_computed(self, net, **kwargs) -> None:
+        """Take the gradients' norms."""
+        grads = [layer.weight.grad for layer in net.module_.linear_layers()]
+        self._squares.append(_norms(grads) ** 2)
+
+    def on_batch_end(self, net, training=False, **kwargs) -> None:
+        """Compare the step with the weights before it."""
+        if training:
+            pairs = zip(self._weights, self._before, strict=True)
+            steps = [now - before for now, before in pairs]
+            self._ratios.append(_norms(steps) / _norms(self._before).clamp(min=1e-30))
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Record the means over the epoch, and let go of the tensors."""
+        norms = torch.stack(self._squares).mean(dim=0).sqrt()
+        ratios = torch.stack(self._ratios).mean(dim=0)
+        for name, values in {"gradient_norms": norms, "update_ratios": ratios}.items():
+            net.history.record(name, values.mean(dim=1).tolist())
+        self._weights, self._before, self._squares, self._ratios = [], [], [], []
+
+
+def _norms(weights: Sequence[Tensor]) -> Tensor:
+    """Norms of the weights of layers, (n_layers, n_members)."""
+    return torch.stack([w.norm(dim=(-2, -1)).reshape(-1) for w in weights])
+
+
 class Stopping(Callback):
     """Stop each member when it no longer improves, and keep its weights.
 

@@ -8,7 +8,7 @@ import torch
 from skorch.callbacks import Callback
 
 from sk_deep import MLPClassifier, MLPRegressor
-from sk_deep.callbacks import GradientClip, MaxNorm
+from sk_deep.callbacks import GradientClip, LayerMonitor, MaxNorm
 from sk_deep.network import MLP
 from sk_deep.solvers import SOLVERS
 
@@ -324,3 +324,60 @@ class Slow(Callback):
 def test_a_rate_that_a_callback_sets_acts(digits):
     model = MLPClassifier(max_iter=2, random_state=0, callbacks=[Slow()]).fit(*digits)
     assert model.learning_rate_curve_ == pytest.approx([1e-6, 1e-6])
+
+
+# ---- the monitor of layers ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_monitor_records_gradients_and_steps(n_members, data):
+    start = _fit(data, n_members=n_members, **STILL)
+    model = _fit(data, n_members=n_members, callbacks=[LayerMonitor()])
+    norms, ratios = [], []
+    for before, after in zip(start.coefs_, model.coefs_, strict=True):
+        step = np.linalg.norm(after - before, axis=(-2, -1))
+        norms.append(np.mean(step / ONE_STEP["learning_rate_init"]))
+        ratios.append(np.mean(step / np.linalg.norm(before, axis=(-2, -1))))
+    np.testing.assert_allclose(model.gradient_norm_curve_, [norms], rtol=1e-10)
+    np.testing.assert_allclose(model.update_ratio_curve_, [ratios], rtol=1e-10)
+
+
+def test_monitor_takes_means_over_batches(data):
+    """The steps of an epoch of two batches, each seen alone."""
+    params = {"batch_size": 20, "shuffle": False, "alpha": 0.0}
+    X, y = data
+    first = _fit((X[:20], y[:20]), **params, callbacks=[LayerMonitor()])
+    second = MLPRegressor(**{**ONE_STEP, **params}, callbacks=[LayerMonitor()])
+    second.set_params(warm_start=True, max_iter=1).fit(X[:20], y[:20])
+    second.fit(X[20:], y[20:])
+    both = _fit(data, **params, callbacks=[LayerMonitor()])
+    expected = np.square(
+        [first.gradient_norm_curve_[0], second.gradient_norm_curve_[1]]
+    )
+    found = both.gradient_norm_curve_[0]
+    np.testing.assert_allclose(found, np.sqrt(expected.mean(axis=0)), rtol=1e-10)
+    expected = [first.update_ratio_curve_[0], second.update_ratio_curve_[1]]
+    found = both.update_ratio_curve_[0]
+    np.testing.assert_allclose(found, np.mean(expected, axis=0), rtol=1e-10)
+
+
+@pytest.mark.parametrize("solver", [*sorted(set(SOLVERS) - {"lbfgs"}), torch.optim.SGD])
+def test_monitor_watches_and_changes_nothing(solver, data):
+    params = {"solver": solver, "max_iter": 3, "batch_size": 20, "dropout": 0.2}
+    plain = _fit(data, **params)
+    model = _fit(data, **params, callbacks=[LayerMonitor()])
+    for W, found in zip(plain.coefs_, model.coefs_, strict=True):
+        np.testing.assert_allclose(found, W, rtol=1e-10, atol=1e-12)
+    assert np.shape(model.gradient_norm_curve_) == (3, 3)
+    assert (np.array(model.gradient_norm_curve_) > 0).all()
+    assert model.history_[0]["update_ratios"] == model.update_ratio_curve_[0]
+    assert plain.gradient_norm_curve_ is plain.update_ratio_curve_ is None
+
+
+def test_a_curve_is_one_of_all_epochs(data):
+    model = MLPRegressor(**ONE_STEP, warm_start=True).fit(*data)
+    model.set_params(callbacks=[LayerMonitor()]).fit(*data)
+    assert len(model.loss_curve_) == len(model.history_) == 2
+    assert model.gradient_norm_curve_ is None
+    model.set_params(warm_start=False).fit(*data)
+    assert len(model.gradient_norm_curve_) == 1
