@@ -162,7 +162,8 @@ class LayerMonitor(Callback):
     >>> from sk_deep import MLPRegressor
     >>> from sklearn.datasets import make_regression
     >>> X, y = make_regression(n_features=4, random_state=0)
-    >>> network = MLPRegressor((8, 8), max_iter=5, callbacks=[LayerMonitor()])
+    >>> monitor = LayerMonitor()
+    >>> network = MLPRegressor(n_hidden_layers=2, max_iter=5, callbacks=[monitor])
     >>> np.shape(network.fit(X, y / y.std()).gradient_norm_curve_)
     (5, 3)
     """

@@ -288,8 +288,13 @@ def _requirements():
     extras = project["project"]["optional-dependencies"]
     yield from project["build-system"]["requires"]
     yield from project["project"]["dependencies"]
-    yield from extras["plot"]
-    yield from (line for line in extras["dev"] if line != "sk_deep[plot]")
+    for line in extras["dev"]:
+        requirement = Requirement(line)
+        is_ours = requirement.name == "sk_deep"
+        for extra in requirement.extras if is_ours else ():
+            yield from extras[extra]
+        if not is_ours:
+            yield line
 
 
 @pytest.mark.parametrize("line", list(_requirements()))
