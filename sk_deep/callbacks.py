@@ -162,10 +162,9 @@ class LayerMonitor(Callback):
     >>> from sk_deep import MLPRegressor
     >>> from sklearn.datasets import make_regression
     >>> X, y = make_regression(n_features=4, random_state=0)
-    >>> monitor = LayerMonitor()
-    >>> network = MLPRegressor(n_hidden_layers=2, max_iter=5, callbacks=[monitor])
+    >>> network = MLPRegressor(max_iter=5, callbacks=[LayerMonitor()])
     >>> np.shape(network.fit(X, y / y.std()).gradient_norm_curve_)
-    (5, 3)
+    (5, 2)
     """
 
     def on_epoch_begin(self, net, **kwargs) -> None:

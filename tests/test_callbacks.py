@@ -351,11 +351,10 @@ def test_monitor_takes_means_over_batches(data):
     second.set_params(warm_start=True, max_iter=1).fit(X[:20], y[:20])
     second.fit(X[20:], y[20:])
     both = _fit(data, **params, callbacks=[LayerMonitor()])
-    expected = np.square(
-        [first.gradient_norm_curve_[0], second.gradient_norm_curve_[1]]
-    )
+    norms = [first.gradient_norm_curve_[0], second.gradient_norm_curve_[1]]
+    expected = np.sqrt(np.mean(np.square(norms), axis=0))
     found = both.gradient_norm_curve_[0]
-    np.testing.assert_allclose(found, np.sqrt(np.mean(np.square(norms), axis=0)), rtol=1e-10)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
     expected = [first.update_ratio_curve_[0], second.update_ratio_curve_[1]]
     found = both.update_ratio_curve_[0]
     np.testing.assert_allclose(found, np.mean(expected, axis=0), rtol=1e-10)
