@@ -25,6 +25,7 @@ LAYERS = [
     {"_tasks"},
     {"_executor"},
     {"search"},
+    {"recipe"},
     {"__init__"},
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

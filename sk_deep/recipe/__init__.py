@@ -1,0 +1,5 @@
+"""The recipe of deep learning: what is wrong with a network, and what to do next."""
+
+from sk_deep.recipe._moves import Suggestion
+
+__all__ = ["Suggestion"]
