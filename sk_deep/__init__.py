@@ -2,6 +2,7 @@
 
 from sk_deep._classifier import MLPClassifier
 from sk_deep._regressor import MLPRegressor
+from sk_deep.recipe import RecipeSearchCV
 from sk_deep.search import BatchedGridSearchCV, BatchedRandomizedSearchCV
 
 __version__ = "0.1.0"
@@ -11,4 +12,5 @@ __all__ = [
     "BatchedRandomizedSearchCV",
     "MLPClassifier",
     "MLPRegressor",
+    "RecipeSearchCV",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 from sklearn.base import _fit_context as fit_context
 from sklearn.callback import AutoPropagatedCallback
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _fit_and_score as fit_and_score
 from sklearn.model_selection._validation import _score as score
 from sklearn.pipeline import Pipeline
@@ -52,6 +53,29 @@ def replace_executor(evaluate_candidates: Callable, wrap: Callable) -> None:
     names = evaluate_candidates.__code__.co_freevars
     cell = evaluate_candidates.__closure__[names.index("parallel")]
     cell.cell_contents = wrap(cell.cell_contents)
+
+
+def given_to(evaluate_candidates: Callable) -> tuple[Any, Any, dict[str, Any]]:
+    """Tell what the candidates of a search of scikit-learn are fitted to.
+
+    Parameters
+    ----------
+    evaluate_candidates : callable
+        What `BaseSearchCV._run_search` is handed: a closure over the data.
+
+    Returns
+    -------
+    X, y : array-like
+        All data, checked for equal length.
+    fit_params : dict
+        What the estimator's fit is passed beside them.
+    """
+    names = evaluate_candidates.__code__.co_freevars
+    cells = dict(zip(names, evaluate_candidates.__closure__, strict=True))
+    X, y, options = (
+        cells[name].cell_contents for name in ("X", "y", "fit_and_score_kwargs")
+    )
+    return X, y, options["fit_params"]
 
 
 def constraints_of(search: type) -> dict:
@@ -115,6 +139,7 @@ def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]
 
 
 __all__ = [
+    "BaseSearchCV",
     "Interval",
     "Options",
     "StrOptions",
@@ -128,6 +153,7 @@ __all__ = [
     "fit_steps_before",
     "foreach_copy",
     "fused_adam",
+    "given_to",
     "has_callbacks",
     "is_hooked",
     "lbfgs_print_option",

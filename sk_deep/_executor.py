@@ -18,6 +18,7 @@ from sk_deep._compat import (
     fit_and_score,
     num_samples,
     passes_callbacks_on,
+    replace_executor,
     safe_split,
     unwrap_delayed,
 )
@@ -39,6 +40,38 @@ class Call(NamedTuple):
     X: Any
     y: Any
     options: dict[str, Any]
+
+
+def train_in_stacks(
+    search: Any,
+    evaluate_candidates: Callable,
+    batch_members: int | str = "auto",
+    wrap: Callable[[Callable], Callable] = lambda executor: executor,
+) -> None:
+    """Let the networks of a search of scikit-learn train in stacks.
+
+    Parameters
+    ----------
+    search : BaseSearchCV
+        The search.
+    evaluate_candidates : callable
+        What its `_run_search` is handed.
+    batch_members : int or "auto", default="auto"
+        Most networks in a stack.
+    wrap : callable, default=identity
+        What is put around the executor.
+    """
+
+    def in_stacks(parallel):
+        executor = StackExecutor(
+            parallel,
+            n_jobs=search.n_jobs,
+            batch_members=batch_members,
+            verbose=search.verbose,
+        )
+        return wrap(executor)
+
+    replace_executor(evaluate_candidates, in_stacks)
 
 
 class StackExecutor:

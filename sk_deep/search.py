@@ -5,8 +5,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
-from sk_deep._compat import Interval, StrOptions, constraints_of, replace_executor
-from sk_deep._executor import StackExecutor
+from sk_deep._compat import Interval, StrOptions, constraints_of
+from sk_deep._executor import train_in_stacks
 
 _BATCH_MEMBERS = [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]
 
@@ -15,15 +15,7 @@ class _Batched:
     """What the two searches add to those of scikit-learn."""
 
     def _run_search(self, evaluate_candidates, *, callback_ctx=None):
-        def in_stacks(parallel):
-            return StackExecutor(
-                parallel,
-                n_jobs=self.n_jobs,
-                batch_members=self.batch_members,
-                verbose=self.verbose,
-            )
-
-        replace_executor(evaluate_candidates, in_stacks)
+        train_in_stacks(self, evaluate_candidates, self.batch_members)
         super()._run_search(evaluate_candidates, callback_ctx=callback_ctx)
 
 

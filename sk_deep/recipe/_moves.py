@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import ParameterGrid
+from sklearn.pipeline import Pipeline
 
 from sk_deep import _options
+from sk_deep._base import BaseMLP
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.solvers import get_solver
 
@@ -129,7 +131,7 @@ class Move:
         """
         grid = self.grid(network, facts)
         combinations = ParameterGrid(grid) if grid else []
-        return [one for one in combinations if not _holds(network, one)]
+        return [one for one in combinations if not has_parameters(network, one)]
 
 
 def suggest(
@@ -163,19 +165,52 @@ def suggest(
     return Suggestion(key, sentence or move.sentence, prefixed)
 
 
-def _holds(network: Any, parameters: dict[str, Any]) -> bool:
+def find_network(estimator: Any) -> tuple[Any, str]:
+    """Find the network in an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A network of this package, or a `Pipeline` that ends in one.
+
+    Returns
+    -------
+    network : estimator
+        The network.
+    prefix : str
+        Of its parameters among those of the estimator: ``"mlp__"``, or nothing.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    last, prefix = estimator, ""
+    while isinstance(last, Pipeline):
+        name, last = last.steps[-1]
+        prefix += f"{name}__"
+    if not isinstance(last, BaseMLP):
+        raise ValueError(
+            "the recipe is for MLPClassifier and MLPRegressor of sk_deep, and for a "
+            f"Pipeline that ends in one, however: {estimator!r}."
+        )
+    return last, prefix
+
+
+def has_parameters(network: Any, parameters: dict[str, Any]) -> bool:
     """Whether a network has those parameters."""
-    return all(_is_same(getattr(network, name), v) for name, v in parameters.items())
+    return all(is_same(getattr(network, name), v) for name, v in parameters.items())
 
 
-def _is_same(a: Any, b: Any) -> bool:
+def is_same(a: Any, b: Any) -> bool:
+    """Whether two values of a parameter are the same; a list is as good as a tuple."""
     if callable(a) or callable(b):
         return a is b
     return np.array_equal(np.asarray(a, dtype=object), np.asarray(b, dtype=object))
 
 
 def _others(value: Any, values: Iterable) -> list:
-    return [one for one in values if not _is_same(one, value)]
+    return [one for one in values if not is_same(one, value)]
 
 
 # ---- what a network is -------------------------------------------------------------
@@ -190,20 +225,26 @@ def _units(network) -> list[int]:
     return _options.hidden_units(network)
 
 
+def may_skip(units: Iterable[int]) -> bool:
+    """Whether two consecutive layers have one width, as skip connections need."""
+    return any(a == b for a, b in itertools.pairwise(units))
+
+
 def _one_value(network, name: str) -> bool:
     """Whether a parameter has one value for all layers."""
     value = getattr(network, name)
     return isinstance(value, str) or not isinstance(value, Iterable)
 
 
-def _rate(network) -> float:
+def present_rate(network: Any) -> float:
+    """Initial learning rate, as a number."""
     rate = network.learning_rate_init
     return get_solver(network.solver).learning_rate if rate == "auto" else float(rate)
 
 
 def _resets(network, **inert: Any) -> Grid:
     """Set back what would be illegal beside new values, where it has been set."""
-    changed = {n: v for n, v in inert.items() if not _is_same(getattr(network, n), v)}
+    changed = {n: v for n, v in inert.items() if not is_same(getattr(network, n), v)}
     return {name: [value] for name, value in changed.items()}
 
 
@@ -257,7 +298,7 @@ def _solver(network, facts):
 def _learning_rate(network, facts):
     if not _steps_at_random(network):
         return {}
-    rates = [_rounded(_rate(network) * factor) for factor in _RATE_FACTORS]
+    rates = [_rounded(present_rate(network) * factor) for factor in _RATE_FACTORS]
     return {"learning_rate_init": [rate for rate in rates if rate <= 1]}
 
 
@@ -287,8 +328,7 @@ def _initial_weights(network, facts):
 
 def _residual(network, facts):
     units = _units(network)
-    may_skip = any(a == b for a, b in itertools.pairwise(units))
-    return {"residual": [True]} if may_skip and not network.residual else {}
+    return {"residual": [True]} if may_skip(units) and not network.residual else {}
 
 
 def _gradient_clip(network, facts):
@@ -398,9 +438,7 @@ def _smaller_network(network, facts):
         shapes.append(units[:-1])
     shapes = [shape for shape in shapes if shape != units]
     if network.residual:
-        pairs = map(itertools.pairwise, shapes)
-        kept = [any(a == b for a, b in pair) for pair in pairs]
-        shapes = list(itertools.compress(shapes, kept))
+        shapes = [shape for shape in shapes if may_skip(shape)]
     return _of_shape(network, shapes) if shapes else {}
 
 

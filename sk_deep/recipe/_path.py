@@ -1,0 +1,119 @@
+"""The decisions of a search along the recipe, told in order."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Scores(NamedTuple):
+    """Mean scores over the folds, and their standard deviations.
+
+    Parameters
+    ----------
+    training, training_std : float
+        On the rows that trained.
+    validation, validation_std : float
+        On the rows held out.
+    """
+
+    training: float
+    training_std: float
+    validation: float
+    validation_std: float
+
+
+NO_SCORES = Scores(np.nan, np.nan, np.nan, np.nan)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A step of the path: what was asked, tried, found, and kept.
+
+    Parameters
+    ----------
+    question : str
+        "training" or "testing": which question is being answered.
+    move : str
+        Key of `MOVES`, the table of moves; or "start", "training" and "testing" for the
+        answers to the questions, "refinement", and "end".
+    title : str
+        The move's name in running text.
+    sentence : str
+        What to do and why.
+    text : str
+        What was found and decided, in a line.
+    tried : list of dict
+        Parameters of each candidate.
+    kept : dict or None
+        Parameters of the best candidate, if they are kept.
+    before : Scores
+        Of the parameters held until then.
+    after : Scores
+        Of the best candidate.
+    n_fits : int
+        Number of fits spent until then.
+    """
+
+    question: str
+    move: str
+    title: str
+    sentence: str
+    text: str
+    tried: list[dict[str, Any]] = field(default_factory=list)
+    kept: dict[str, Any] | None = None
+    before: Scores = NO_SCORES
+    after: Scores = NO_SCORES
+    n_fits: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.title}{' ' if self.title.endswith('?') else ': '}{self.text}"
+
+
+class Path(list):
+    """List of the decisions, in order; it prints as lines to be read."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self))
+
+
+def tell_parameters(parameters: dict[str, Any], prefix: str = "") -> str:
+    """Write parameters as ``name=value``, without a prefix.
+
+    Parameters
+    ----------
+    parameters : dict of str to object
+        The parameters.
+    prefix : str, default=""
+        What their names may begin with.
+
+    Returns
+    -------
+    text : str
+        The text.
+    """
+    pairs = [f"{n.removeprefix(prefix)}={v!r}" for n, v in sorted(parameters.items())]
+    return ", ".join(pairs) or "the estimator as it is"
+
+
+def tell_scores(after: Scores, before: Scores) -> str:
+    """Write both scores, and by how much they have changed.
+
+    Parameters
+    ----------
+    after, before : Scores
+        The scores.
+
+    Returns
+    -------
+    text : str
+        The text.
+    """
+    if np.isnan(after.validation):
+        return "no score: the training diverges or fails"
+    told = []
+    for name in ("training", "validation"):
+        new, old = getattr(after, name), getattr(before, name)
+        change = "" if np.isnan(old) else f" ({new - old:+.3f})"
+        told.append(f"{name} {new:.3f}{change}")
+    return ", ".join(told)

@@ -1,0 +1,410 @@
+"""A search that walks the recipe."""
+
+import datetime
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import is_classifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import check_cv
+from sklearn.utils import check_random_state
+
+from sk_deep._compat import (
+    BaseSearchCV,
+    Interval,
+    StrOptions,
+    constraints_of,
+    given_to,
+    num_samples,
+)
+from sk_deep._executor import train_in_stacks
+from sk_deep.recipe._moves import Facts, Suggestion, find_network
+from sk_deep.recipe._path import Decision
+from sk_deep.recipe._space import Space
+from sk_deep.recipe._walk import Budget, Walk
+from sk_deep.recipe._yardsticks import training_scores
+
+try:
+    from sk_deep.recipe._diagnosis import diagnose
+except ModuleNotFoundError:
+    diagnose = None
+
+_CANDIDATES = 60  # of the budget "auto"
+_COMPARISON_FROM = 10  # candidates left, from which models to compare with are worth it
+_DIAGNOSIS_FROM = 45  # the same for a diagnosis
+_N_VERDICTS = 2  # of the diagnosis, whose advice is tried
+_MAX_SEED = 2**31 - 1
+
+
+class RecipeSearchCV(BaseSearchCV):
+    """Search hyperparameters along the recipe of deep learning.
+
+    The search starts from a network as it is and asks two questions in order. *Good
+    results on the training data?* If not, it tries the moves that help training: loss,
+    mini-batch, activation, solver and learning rate, momentum, a larger network. *Good
+    results on the testing data?* Here it tries early stopping, regularisation, dropout,
+    augmentation, a smaller network. What helps is kept; `path_` tells each decision
+    with its numbers. In the end it refines the best candidates, and averages several
+    networks. All candidates of a move and all folds train together, as in
+    `BatchedGridSearchCV`.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is searched, and where the search starts: an `MLPClassifier` or
+        `MLPRegressor` of this package, or a `Pipeline` that ends in one.
+
+    budget : "auto", int or datetime.timedelta, default="auto"
+        What the search may spend, the refit apart: a number of fits, candidates times
+        folds, or wall time, which the fits under way may exceed. "auto" is 60
+        candidates. The fits of `diagnosis_` and of the models to compare with count.
+
+    cv : int, cross-validation generator or iterable, default=None
+        How the data are split; None is 5 folds, stratified for classifiers. The splits
+        are drawn once, and are the same for all candidates.
+
+    scoring : str or callable, default=None
+        How predictions are scored, by a single score, as in scikit-learn; None is the
+        estimator's `score`.
+
+    refit : bool, default=True
+        Whether to refit the best candidate on all data.
+
+    n_jobs : int, default=None
+        Number of workers, each of which trains whole stacks; None is 1 unless in a
+        `joblib.parallel_config` context, -1 all processors.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the candidates of the refinement, and of the diagnosis. If it is given
+        and the network has none, the network gets one that is drawn from it, the same
+        for all candidates, among their parameters.
+
+    verbose : int, default=0
+        What is printed: above 0 the decisions and the number of fits of each step;
+        above 1 each fit with its time, above 2 its score too.
+
+    Attributes
+    ----------
+    path_ : list of Decision
+        The decisions in order; it prints as lines to be read.
+
+    diagnosis_ : Diagnosis or None
+        What `diagnose` says of the estimator as it is. None where the budget is below
+        46 candidates, or where `fit` is passed anything beside weights.
+
+    cv_results_ : dict of str to ndarray
+        As in scikit-learn, with the scores on the training rows. The times of a stack
+        are shared out over its networks.
+
+    best_estimator_ : estimator
+        The refitted estimator.
+
+    best_score_ : float
+        Mean score of the best candidate on the test folds.
+
+    best_params_ : dict
+        Its parameters, as far as they differ from those of `estimator`.
+
+    best_index_ : int
+        Its index in `cv_results_`.
+
+    scorer_ : callable
+        What scored.
+
+    n_splits_ : int
+        Number of splits.
+
+    n_fits_ : int
+        Number of fits, the refit apart.
+
+    refit_time_ : float
+        Seconds that the refit took.
+
+    multimetric_ : bool
+        Whether there are several scores: False.
+
+    classes_ : ndarray of shape (n_classes,)
+        The class labels, of classifiers.
+
+    n_features_in_ : int
+        Number of features, if `best_estimator_` tells it.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if `best_estimator_` tells them.
+
+    See Also
+    --------
+    sk_deep.BatchedRandomizedSearchCV : Search a sample of candidates.
+    sk_deep.BatchedGridSearchCV : Search a grid of parameters.
+
+    Notes
+    -----
+    Training is good when its score, the mean over the folds, has covered 98 % of the
+    way from that of a constant prediction to that of a linear model (logistic or ridge
+    regression in the network's place). Until then the moves of the first question are
+    made in the order of the recipe, in passes until one brings nothing, with at most
+    60 % of the budget. A candidate helps if its validation score is higher; with the
+    first question also if its training score is higher by more than the standard error
+    of the differences over the folds, and its validation score is not lower by more
+    than theirs. Of those that help the best is kept: by the sum of both scores with the
+    first question, by the validation score with the second.
+
+    The refinement changes one to three parameters of one of the four best candidates
+    at a time, in rounds of six, until four rounds bring nothing. All candidates are in
+    `space`, the product of what the moves can reach, but for those of a diagnosis.
+
+    A candidate that diverges scores nan, and is not kept. ``FitFailedWarning`` tells of
+    fits that fail for another reason.
+
+    References
+    ----------
+    H.-Y. Lee, "Deep learning tutorial", 2016, "Recipe of deep learning".
+
+    Examples
+    --------
+    >>> from sk_deep import MLPClassifier, RecipeSearchCV
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X, y = load_iris(return_X_y=True)
+    >>> network = MLPClassifier(8, activation="logistic", solver="sgd", max_iter=20)
+    >>> model = make_pipeline(StandardScaler(), network)
+    >>> search = RecipeSearchCV(model, budget=40, cv=2, random_state=0).fit(X, y)
+    >>> search.cv_results_["mean_test_score"][0] < search.best_score_  # the start
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **{
+            name: rule
+            for name, rule in constraints_of(BaseSearchCV).items()
+            if name not in ("error_score", "return_train_score", "pre_dispatch")
+        },
+        "budget": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+            datetime.timedelta,
+        ],
+        "scoring": [str, callable, None],
+        "refit": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        budget="auto",
+        cv=None,
+        scoring=None,
+        refit=True,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            return_train_score=True,
+        )
+        self.budget = budget
+        self.random_state = random_state
+
+    @staticmethod
+    def space(estimator, X, y):
+        """Tell all that the moves can reach, as `BatchedRandomizedSearchCV` takes it.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Where a search would start.
+        X : array-like
+            Training inputs.
+        y : array-like
+            Targets.
+
+        Returns
+        -------
+        param_distributions : dict of str to list or distribution
+            Parameters of the estimator, and their values.
+        """
+        network, prefix = find_network(estimator)
+        space = Space(network, _facts(network, X, y))
+        return space.distributions(prefix)
+
+    def _check_input_parameters(self, X, y, split_params):
+        """Check what is searched and spent; draw the splits once for all steps."""
+        find_network(self.estimator)
+        splits = list(self._checked_cv_orig.split(X, y, **split_params))
+        self._checked_cv_orig = check_cv(splits)
+
+    def _run_search(self, evaluate_candidates, *, callback_ctx=None):
+        X, y, fit_params = given_to(evaluate_candidates)
+        network, prefix = find_network(self.estimator)
+        facts = _facts(network, X, y)
+        random_state = check_random_state(self.random_state)
+        budget = Budget(self._limit(), self.n_splits_)
+        search_ctx = callback_ctx.subcontext(task_name="search", max_subtasks=None)
+        search_ctx.call_on_fit_task_begin(estimator=self)
+        train_in_stacks(self, evaluate_candidates, wrap=_Lenient)
+
+        def evaluate(candidates):
+            return self._step(evaluate_candidates, candidates, budget, search_ctx)
+
+        walk = Walk(network, prefix, facts, evaluate, budget, random_state, self._tell)
+        self.path_ = walk.path
+        walk.start(self._seed(network, prefix, random_state))
+        suggestions = self._diagnose(X, y, fit_params, budget, random_state)
+        walk.go(suggestions, self._compare(X, y, fit_params, facts, budget))
+        self.n_fits_ = budget.n_fits
+        search_ctx.call_on_fit_task_end(estimator=self)
+
+    def _limit(self):
+        """Check the budget; a number of fits, or the time."""
+        if isinstance(self.budget, datetime.timedelta):
+            if self.budget <= datetime.timedelta(0):
+                raise ValueError(f"budget must be positive, however: {self.budget!r}.")
+            return self.budget
+        if self.budget == "auto":
+            return _CANDIDATES * self.n_splits_
+        if self.budget < self.n_splits_:
+            raise ValueError(
+                "budget must pay for the estimator as it is, one fit for each of "
+                f"{self.n_splits_} splits, however: budget={self.budget}."
+            )
+        return self.budget
+
+    def _seed(self, network, prefix: str, random_state) -> dict[str, Any]:
+        """Draw the network's random state, if it has none and the search has."""
+        if self.random_state is None or network.random_state is not None:
+            return {}
+        return {f"{prefix}random_state": random_state.randint(_MAX_SEED)}
+
+    def _step(self, evaluate_candidates, candidates, budget, search_ctx) -> list:
+        """Evaluate candidates together; give each one's scores on both parts."""
+        n_fits = len(candidates) * self.n_splits_
+        step_ctx = search_ctx.subcontext(
+            task_name="step", max_subtasks=n_fits, sequential_subtasks=False
+        )
+        step_ctx.call_on_fit_task_begin(estimator=self)
+        start = time.monotonic()
+        with warnings.catch_warnings():  # path_ tells which candidates have no score
+            warnings.filterwarnings("ignore", "One or more of the .* are non-finite")
+            results = evaluate_candidates(candidates, callback_ctx=step_ctx)
+        budget.spend(n_fits, time.monotonic() - start)
+        step_ctx.call_on_fit_task_end(estimator=self)
+        if "mean_test_score" not in results:
+            raise ValueError(
+                "scoring must give a single score, however: scoring="
+                f"{self.scoring!r} gives several."
+            )
+        train, test = (
+            np.stack([results[f"split{i}_{part}_score"] for i in range(self.n_splits_)])
+            for part in ("train", "test")
+        )
+        columns = range(-len(candidates), 0)
+        return [(train[:, i], test[:, i]) for i in columns]
+
+    def _diagnose(self, X, y, fit_params, budget, random_state) -> list[Suggestion]:
+        """Diagnose the estimator, if it can be paid for; take the first advice."""
+        self.diagnosis_ = None
+        weight, others = _weight_in(fit_params)
+        if others or budget.n_candidates < _DIAGNOSIS_FROM or diagnose is None:
+            return []
+        start = time.monotonic()
+        self.diagnosis_ = diagnose(
+            self.estimator,
+            X,
+            y,
+            cv=self._checked_cv_orig,
+            scoring=self.scoring,
+            sample_weight=weight,
+            random_state=random_state.randint(_MAX_SEED),
+        )
+        budget.spend(self.diagnosis_.n_fits, time.monotonic() - start)
+        verdicts = self.diagnosis_.verdicts[:_N_VERDICTS]
+        return [advice for verdict in verdicts for advice in verdict.suggestions]
+
+    def _compare(self, X, y, fit_params, facts, budget) -> dict[str, float]:
+        """Score models to compare with, if they can be paid for."""
+        if budget.n_candidates < _COMPARISON_FROM:
+            return {"linear": np.nan, "constant": np.nan}
+        start = time.monotonic()
+        weights = {k: v for k, v in fit_params.items() if k.endswith(_WEIGHT)}
+        evaluate = {
+            "X": X,
+            "cv": self._checked_cv_orig,
+            "scoring": self.scoring,
+            "params": {} if get_config()["enable_metadata_routing"] else weights,
+        }
+        scores = training_scores(self.estimator, y, facts.is_classifier, evaluate)
+        budget.spend(2 * self.n_splits_, time.monotonic() - start)
+        return scores
+
+    def _tell(self, decision: Decision) -> None:
+        if self.verbose > 0:
+            print(decision)
+
+
+_WEIGHT = "sample_weight"
+
+
+def _weight_in(fit_params: dict[str, Any]) -> tuple[Any, list[str]]:
+    """Take the weights of the rows; also the names of all else."""
+    weights = [v for name, v in fit_params.items() if name.endswith(_WEIGHT)]
+    others = [name for name in fit_params if not name.endswith(_WEIGHT)]
+    return (weights[0] if weights else None), others
+
+
+def _facts(network, X, y) -> Facts:
+    n_features = int(np.prod(np.shape(X)[1:]))
+    if not is_classifier(network) or y is None:
+        return Facts(num_samples(X), n_features, is_classifier(network), 0)
+    n_columns = int(np.prod(np.shape(y)[1:]))
+    n_classes = n_columns if n_columns > 1 else len(np.unique(np.asarray(y)))
+    return Facts(num_samples(X), n_features, True, n_classes)
+
+
+class _Lenient:
+    """An executor around another: fits that fail in a step do not end the search.
+
+    Parameters
+    ----------
+    executor : callable
+        The other.
+    """
+
+    def __init__(self, executor: Callable) -> None:
+        self.executor, self.is_first = executor, True
+
+    def __call__(self, calls: Iterable[tuple]) -> list[dict[str, Any]]:
+        """Run calls of `_fit_and_score`, and judge what has failed.
+
+        Divergence is an outcome, and gives no score. Other errors are warned of; those
+        of the first step, the estimator as it is, are for scikit-learn to raise.
+        """
+        results = self.executor(calls)
+        errors = [result["fit_error"] for result in results]
+        failed = [error for error in errors if error and "DivergenceError" not in error]
+        if failed and self.is_first:
+            return results
+        self.is_first = False
+        if failed:
+            warnings.warn(
+                f"{len(failed)} fits of {len(results)} failed and have no score; the "
+                f"first says:\n{failed[0]}",
+                FitFailedWarning,
+                stacklevel=2,
+            )
+        for result in results:
+            result["fit_error"] = None
+        return results

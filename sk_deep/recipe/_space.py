@@ -1,0 +1,160 @@
+"""All that the recipe's moves can reach from a network: the space of its search."""
+
+from typing import Any
+
+import numpy as np
+from numpy.random import RandomState
+from scipy.stats import loguniform
+from sklearn.base import clone
+
+from sk_deep import _options
+from sk_deep.recipe._moves import MOVES, Facts, is_same, may_skip, present_rate
+
+# Numbers whose logarithm counts: what a search covers at least, and the factor by which
+# a neighbour differs in one standard deviation.
+_RANGES = {"learning_rate_init": (1e-4, 1e-1, 2.0), "alpha": (1e-5, 1.0, 6.0)}
+# What is set back beside what, where it would not go with other values.
+_BESIDE = {
+    "loss_params": {"loss"},
+    "maxout_pieces": {"activation"},
+    "dropout_type": {"activation", "dropout"},
+    "dropout_params": {"activation", "dropout"},
+    "solver_params": {"solver"},
+    "schedule_params": {"learning_rate"},
+    "augmentation_params": {"augmentation"},
+    "n_hidden_layers": {"hidden_layer_sizes"},
+}
+_LAST = "n_members"  # networks of an ensemble train alone: only at the end
+
+
+class Space:
+    """The product of a network's own values with those that the moves give for it.
+
+    Parameters
+    ----------
+    network : estimator
+        With the parameters from which the recipe starts.
+    facts : Facts
+        Of the data.
+
+    Attributes
+    ----------
+    values : dict of str to list
+        Values of parameters.
+    ranges : dict of str to tuple
+        Bounds of those parameters that may have all values between them.
+    """
+
+    def __init__(self, network: Any, facts: Facts) -> None:
+        self.facts = facts
+        self.values: dict[str, list] = {}
+        self.ranges: dict[str, tuple[float, float]] = {}
+        if not _options.hidden_units(network):
+            network = clone(network).set_params(hidden_layer_sizes=(50,))
+        solvers = MOVES["solver"].grid(network, facts)["solver"]
+        for solver in solvers if _options.is_full_batch(network) else [None, *solvers]:
+            self._add_moves(network, solver)
+        for name in self.values.keys() - _BESIDE.keys():
+            self._add(name, [_own(network, name)])
+        self._leave_what_can_skip()
+
+    def _add_moves(self, network, solver: Any) -> None:
+        if solver is not None:
+            network = clone(network).set_params(solver=solver, solver_params=None)
+        for move in MOVES.values():
+            for name, values in move.grid(network, self.facts).items():
+                self._add(name, values)
+
+    def _add(self, name: str, values: list) -> None:
+        if name in _RANGES:
+            low, high, _ = _RANGES[name]
+            known = self.ranges.get(name, (low, high))
+            self.ranges[name] = min(*known, *values), max(*known, *values)
+            return
+        known = self.values.setdefault(name, [])
+        known += [one for one in values if not any(is_same(one, k) for k in known)]
+
+    def _leave_what_can_skip(self) -> None:
+        if True in self.values.get("residual", []):
+            shapes = self.values["hidden_layer_sizes"]
+            self.values["hidden_layer_sizes"] = [one for one in shapes if may_skip(one)]
+
+    def distributions(self, prefix: str = "") -> dict[str, Any]:
+        """Tell the space as a search over a sample of it takes it.
+
+        Parameters
+        ----------
+        prefix : str, default=""
+            Of the network's parameters among those of the estimator.
+
+        Returns
+        -------
+        distributions : dict of str to list or distribution
+            Parameters and their values.
+        """
+        found: dict[str, Any] = {**self.values}
+        found |= {name: loguniform(*bounds) for name, bounds in self.ranges.items()}
+        return {f"{prefix}{name}": found[name] for name in sorted(found)}
+
+    def holds(self, parameters: dict[str, Any]) -> bool:
+        """Whether all of some values are in the space."""
+        for name, value in parameters.items():
+            if name in self.ranges:
+                low, high = self.ranges[name]
+                is_in = low <= value <= high
+            else:
+                is_in = any(is_same(value, one) for one in self.values.get(name, []))
+            if not is_in:
+                return False
+        return True
+
+    def neighbour(self, network: Any, random_state: RandomState) -> dict[str, Any]:
+        """Draw values of one to three parameters that have a meaning for a network.
+
+        Parameters
+        ----------
+        network : estimator
+            With the present parameters.
+        random_state : RandomState
+            Source of the draw.
+
+        Returns
+        -------
+        parameters : dict of str to object
+            Those that change, and what is set back beside them.
+        """
+        names = self._acting(network)
+        n_names = min(1 + random_state.binomial(2, 0.4), len(names))
+        changed = {
+            name: self._other(network, name, random_state)
+            for name in random_state.choice(names, n_names, replace=False)
+        }
+        for name, beside in _BESIDE.items():
+            if name in self.values and beside & changed.keys():
+                changed[name] = self.values[name][0]
+        return changed
+
+    def _acting(self, network) -> list[str]:
+        """List the parameters that act beside the present ones."""
+        grids = [move.grid(network, self.facts) for move in MOVES.values()]
+        names = {name for grid in grids for name in grid} - _BESIDE.keys() - {_LAST}
+        several = {name for name, values in self.values.items() if len(values) > 1}
+        return sorted(names & (several | self.ranges.keys()))
+
+    def _other(self, network, name: str, random_state: RandomState) -> Any:
+        own = _own(network, name)
+        if name in self.ranges:
+            low, high = self.ranges[name]
+            step = _RANGES[name][2] ** random_state.standard_normal()
+            return float(f"{np.clip(max(own, low) * step, low, high):.2g}")
+        others = [one for one in self.values[name] if not is_same(one, own)]
+        return others[random_state.randint(len(others))]
+
+
+def _own(network, name: str) -> Any:
+    """Value that a network has, in the form in which the moves give it."""
+    if name == "learning_rate_init":
+        return present_rate(network)
+    if name == "hidden_layer_sizes":
+        return tuple(_options.hidden_units(network))
+    return getattr(network, name)
