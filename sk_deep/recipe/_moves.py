@@ -256,7 +256,7 @@ def _rounded(value: float) -> float:
 
 _OF_CLASSES = ("log_loss", "squared_error")
 _OF_NUMBERS = ("squared_error", "huber", "absolute_error")
-_EPOCH_STEPS = (8, 16, 32)  # training steps in an epoch that a mini-batch makes
+_SMALLER_BATCHES = (4, 8)  # by how many times
 _RATE_FACTORS = (0.1, 1 / 3, 3.0, 10.0)
 _RATES = (1e-3, 3e-3, 1e-2)
 _ADAPTIVE = ("adam", "adamw", "rmsprop")
@@ -274,7 +274,7 @@ def _mini_batch(network, facts):
     if not _steps_at_random(network):
         return {}
     present = _options.batch_size(network, facts.n_samples)
-    sizes = {2 ** round(np.log2(facts.n_samples / steps)) for steps in _EPOCH_STEPS}
+    sizes = {2 ** round(np.log2(present / times)) for times in _SMALLER_BATCHES}
     smaller = sorted(size for size in sizes if 8 <= size < present)
     return {"batch_size": smaller} if smaller else {}
 
@@ -354,7 +354,7 @@ def _network(network, facts):
 
 def _epochs(network, facts):
     n = network.max_iter
-    grid = {"max_iter": [max(200, 2 * n), max(500, 5 * n)]}
+    grid = {"max_iter": [max(200, 2 * n), max(500, 3 * n)]}
     patience = network.n_iter_no_change
     return {**grid, "n_iter_no_change": [max(patience, 30)]}
 

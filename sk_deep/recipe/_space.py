@@ -24,6 +24,7 @@ _BESIDE = {
     "augmentation_params": {"augmentation"},
     "n_hidden_layers": {"hidden_layer_sizes"},
 }
+_COSTS = {"max_iter"}  # what more of is dearer, and worth it only where it is asked for
 _LAST = "n_members"  # networks of an ensemble train alone: only at the end
 
 
@@ -71,6 +72,8 @@ class Space:
             known = self.ranges.get(name, (low, high))
             self.ranges[name] = min(*known, *values), max(*known, *values)
             return
+        if name in _COSTS:
+            return
         known = self.values.setdefault(name, [])
         known += [one for one in values if not any(is_same(one, k) for k in known)]
 
@@ -97,8 +100,10 @@ class Space:
         return {f"{prefix}{name}": found[name] for name in sorted(found)}
 
     def holds(self, parameters: dict[str, Any]) -> bool:
-        """Whether all of some values are in the space."""
+        """Whether all of some values are in the space; epochs are free."""
         for name, value in parameters.items():
+            if name in _COSTS:
+                continue
             if name in self.ranges:
                 low, high = self.ranges[name]
                 is_in = low <= value <= high
@@ -108,8 +113,35 @@ class Space:
                 return False
         return True
 
+    def encode(self, network: Any) -> list[float]:
+        """Write a network's parameters as numbers, one for each of the space's.
+
+        Parameters
+        ----------
+        network : estimator
+            With the parameters.
+
+        Returns
+        -------
+        numbers : list of float
+            Logarithms of what has a range; places of all other values in their lists,
+            -1 of those that are not there.
+        """
+        numbers = [
+            float(np.log(max(_own(network, name), low)))
+            for name, (low, _) in sorted(self.ranges.items())
+        ]
+        for name, values in sorted(self.values.items()):
+            own = _own(network, name)
+            places = [i for i, one in enumerate(values) if is_same(one, own)]
+            numbers.append(float(places[0]) if places else -1.0)
+        return numbers
+
     def neighbour(self, network: Any, random_state: RandomState) -> dict[str, Any]:
-        """Draw values of one to three parameters that have a meaning for a network.
+        """Draw new values of some parameters that have a meaning for a network.
+
+        A third of the neighbours are near and differ in one to three; those farther away
+        differ in about a third of all.
 
         Parameters
         ----------
@@ -124,7 +156,9 @@ class Space:
             Those that change, and what is set back beside them.
         """
         names = self._acting(network)
-        n_names = min(1 + random_state.binomial(2, 0.4), len(names))
+        is_near = random_state.uniform() < 1 / 3
+        n_names = random_state.binomial(*((2, 0.4) if is_near else (len(names), 1 / 3)))
+        n_names = min(1 + n_names, len(names))
         changed = {
             name: self._other(network, name, random_state)
             for name in random_state.choice(names, n_names, replace=False)

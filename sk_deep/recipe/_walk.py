@@ -13,6 +13,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import ParameterGrid
 
 from sk_deep._members import freeze
@@ -36,10 +37,12 @@ from sk_deep.recipe._space import Space
 
 _LAST = "ensemble"  # its networks train alone, so it comes when all else is settled
 _TRAINING_SHARE = 0.6  # of the budget, for all of the first question
-_N_ENSEMBLES = 3  # candidates at the end
+_N_ENSEMBLES = 5  # most candidates at the end
 _ROUND = 6  # candidates of a round of refinement
-_PATIENCE = 4  # rounds of refinement in which nothing helps
-_N_PARENTS = 4  # best candidates whose neighbours are tried
+_POOL = 60  # neighbours from which they are taken
+_PATIENCE = 5  # rounds of refinement in which nothing helps
+_N_PARENTS = 4  # best candidates whose neighbours are tried, at least
+_MOST_PARENTS = 12
 _ROUNDING = 1e-9  # by which equal scores may differ
 _NEARLY = 0.02  # of the way from a constant to a linear prediction
 
@@ -244,25 +247,54 @@ class Walk:
             n_idle = 0 if helps else n_idle + 1
 
     def _neighbours(self) -> list[dict[str, Any]]:
-        """Draw candidates near the best ones that have not been tried."""
-        parents = sorted(self.tried.values(), key=lambda one: -one.value)[:_N_PARENTS]
-        found: dict[Any, dict[str, Any]] = {}
-        for _ in range(10 * _ROUND):
-            rank = min(self.random_state.geometric(0.5), len(parents)) - 1
-            parent = parents[rank].parameters
-            network = self._network_at(parent)
-            changes = self.space.neighbour(network, self.random_state)
+        """Draw candidates near the best ones, and take the most promising of them.
+
+        A forest learns the scores from the parameters (F. Hutter, H. Hoos and K.
+        Leyton-Brown, "Sequential model-based optimization for general algorithm
+        configuration", LION 2011); one candidate of a round is left to chance.
+        """
+        parents = self._parents()
+        found: dict[Any, tuple[dict[str, Any], list[float]]] = {}
+        for _ in range(_POOL):
+            parent = parents[self.random_state.randint(len(parents))].parameters
+            changes = self.space.neighbour(self._network_at(parent), self.random_state)
             parameters = self._beside(parent, self._prefixed(changes))
-            key = freeze(parameters)
-            if key not in self.tried:
-                found[key] = parameters
-            if len(found) == _ROUND:
-                break
-        return list(found.values())
+            if (key := freeze(parameters)) not in self.tried:
+                code = self.space.encode(self._network_at(parameters))
+                found[key] = parameters, code
+        if not found:
+            return []
+        candidates, codes = zip(*found.values(), strict=True)
+        promise = self._promise(np.array(codes))
+        promise[self.random_state.randint(len(promise))] = np.inf
+        return [candidates[i] for i in np.argsort(-promise, kind="stable")[:_ROUND]]
+
+    def _parents(self) -> list[Tried]:
+        """Take the best candidates, and those that are as good but for chance."""
+        ranked = sorted(self.tried.values(), key=_by_validation, reverse=True)
+        best = ranked[0].scores
+        error = np.nan_to_num(best.validation_std) / np.sqrt(self.budget.n_splits)
+        alike = [one for one in ranked if one.value >= ranked[0].value - error]
+        return alike[:_MOST_PARENTS] if len(alike) > _N_PARENTS else ranked[:_N_PARENTS]
+
+    def _promise(self, codes: NDArray) -> NDArray:
+        """Predict scores: the mean over the trees of a forest, and the spread."""
+        known = [one for one in self.tried.values() if np.isfinite(one.value)]
+        if not known:
+            return np.zeros(len(codes))
+        scores = np.array([one.value for one in known])
+        scores = np.maximum(scores, np.median(scores))  # how bad does not matter
+        own = [self.space.encode(self._network_at(one.parameters)) for one in known]
+        seed = self.random_state.randint(2**31 - 1)
+        forest = ExtraTreesRegressor(50, min_samples_leaf=2, random_state=seed)
+        forest.fit(own, scores)
+        trees = np.array([tree.predict(codes) for tree in forest.estimators_])
+        return trees.mean(axis=0) + trees.std(axis=0)
 
     def _make_ensembles(self) -> None:
         """Try ensembles of the best candidates."""
-        best = sorted(self.tried.values(), key=lambda one: -one.value)[:_N_ENSEMBLES]
+        best = sorted(self.tried.values(), key=_by_validation, reverse=True)
+        best = best[:_N_ENSEMBLES]
         candidates = []
         for one in best:
             network = self._network_at(one.parameters)
