@@ -6,6 +6,7 @@ from typing import Any
 from sklearn.base import _fit_context as fit_context
 from sklearn.callback import AutoPropagatedCallback
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _fit_and_score as fit_and_score
 from sklearn.model_selection._validation import _score as score
 from sklearn.pipeline import Pipeline
@@ -15,6 +16,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict as lbfgs_print_option
 from sklearn.utils.metaestimators import _safe_split as safe_split
 from sklearn.utils.multiclass import (
@@ -84,6 +86,17 @@ def passes_callbacks_on(search: Any) -> bool:
     return any(isinstance(one, AutoPropagatedCallback) for one in callbacks)
 
 
+def visual_block(estimator: Any, caption: str | None) -> Any:
+    """Make the box of an estimator in the diagrams of notebooks, with a caption."""
+    return _VisualBlock(
+        "single",
+        estimator,
+        names=type(estimator).__name__,
+        name_details=str(estimator),
+        name_caption=caption,
+    )
+
+
 def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]:
     """Fit all steps of a pipeline but the last.
 
@@ -115,6 +128,7 @@ def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]
 
 
 __all__ = [
+    "BaseSearchCV",
     "Interval",
     "Options",
     "StrOptions",
@@ -140,4 +154,5 @@ __all__ = [
     "score",
     "unwrap_delayed",
     "validate_parameter_constraints",
+    "visual_block",
 ]
