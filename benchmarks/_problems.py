@@ -196,7 +196,7 @@ PROBLEMS = (
         fix={"mlp__learning_rate_init": 1e-3},
     ),
     Problem(
-        "sgd_oscillates",
+        "sgd_jumps_about",
         ("learning_rate_too_high",),
         classifier(
             (32, 32),
@@ -243,10 +243,10 @@ PROBLEMS = (
         fix={"mlp__residual": True},
     ),
     Problem(
-        "thirty_residual_layers",
+        "twenty_residual_layers",
         ("exploding_gradients",),
         classifier(
-            32, n_hidden_layers=30, residual=True, weight_init="he_normal", max_iter=60
+            32, n_hidden_layers=20, residual=True, weight_init="he_normal", max_iter=60
         ),
         few_digits,
         fix={"mlp__normalization": "batch"},
@@ -254,7 +254,7 @@ PROBLEMS = (
     Problem(
         "nine_of_ten_units_dead",
         ("dead_units",),
-        classifier(callbacks=[KillUnits(0.9)], learning_rate_init=1e-2),
+        classifier(callbacks=[KillUnits(0.9)], max_iter=1000),
         few_digits,
         fix={"mlp__callbacks": None},
     ),
@@ -361,7 +361,7 @@ PROBLEMS = (
     Problem(
         "healthy_diabetes",
         ("healthy",),
-        regressor((16,), alpha=10.0, learning_rate_init=1e-2),
+        regressor((16,), activation="tanh", alpha=10.0, learning_rate_init=1e-2),
         diabetes,
     ),
 )
