@@ -1,5 +1,17 @@
-"""The recipe of deep learning: what is wrong with a network, and what to do next."""
+"""The recipe of deep learning: a diagnosis, and what to try next."""
 
-from sk_deep.recipe._moves import Suggestion
+from sk_deep.recipe._diagnosis import Diagnosis, Verdict, diagnose
+from sk_deep.recipe._measure import Measurements, Scores
+from sk_deep.recipe._moves import MOVES, Facts, Move, Suggestion
 
-__all__ = ["Suggestion"]
+__all__ = [
+    "MOVES",
+    "Diagnosis",
+    "Facts",
+    "Measurements",
+    "Move",
+    "Scores",
+    "Suggestion",
+    "Verdict",
+    "diagnose",
+]
