@@ -237,9 +237,6 @@ class ActivationDisplay:
             )
         give_title(ax, "Dead and saturated units")
         ax.set(xlabel="hidden layer", ylabel="units (%)", xticks=positions)
-        ax.set_ylim(0, max(5.0, 1.3 * 100 * max(_greatest(fractions), 1e-9)))
+        largest = max(np.max(values) for values in fractions.values())
+        ax.set_ylim(0, np.clip(130 * largest, 5, 105))  # room for the legend
         ax.legend()
-
-
-def _greatest(fractions: dict[str, Any]) -> float:
-    return max(np.max(values) for values in fractions.values())
