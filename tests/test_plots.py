@@ -7,7 +7,9 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse
 from scipy import special
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
@@ -465,6 +467,20 @@ def test_fractions_of_dead_and_saturated_units(wrap, data):
     assert display.saturated[1] >= 1 / 5
     heights = [bar.get_height() for bar in display.axes_[-1].patches]
     np.testing.assert_allclose(heights, 100 * np.r_[display.dead, display.saturated])
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, scipy.sparse.csc_matrix])
+def test_data_in_any_container(container, data):
+    X = container(data[0])
+    if container is pd.DataFrame:
+        X.columns = list("abcd")
+    model = network(activation="maxout").fit(X, data[1])
+    display = ActivationDisplay.from_estimator(model, X)
+    model = network(activation="maxout").fit(*data)
+    expected = ActivationDisplay.from_estimator(model, data[0])
+    np.testing.assert_allclose(display.shapes[0], expected.shapes[0], atol=1e-9)
+    with pytest.raises(ValueError, match="features"):
+        ActivationDisplay.from_estimator(model, data[0][:, :2])
 
 
 def test_a_network_without_hidden_layers_is_refused(data):

@@ -224,7 +224,7 @@ class ActivationDisplay:
 
     def _draw_fractions(self, ax: Any) -> None:
         positions = np.arange(1, len(self.shapes) + 1)
-        fractions = {"dead": self.dead, "saturated": self.saturated}
+        fractions: dict[str, Any] = {"dead": self.dead, "saturated": self.saturated}
         for i, (name, values) in enumerate(fractions.items()):
             percent = 100 * np.asarray(values)
             ax.bar(
