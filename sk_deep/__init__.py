@@ -2,7 +2,7 @@
 
 from sk_deep._classifier import MLPClassifier
 from sk_deep._regressor import MLPRegressor
-from sk_deep.recipe import RecipeSearchCV
+from sk_deep.recipe import Diagnosis, RecipeSearchCV, diagnose
 from sk_deep.search import BatchedGridSearchCV, BatchedRandomizedSearchCV
 
 __version__ = "0.1.0"
@@ -10,7 +10,9 @@ __version__ = "0.1.0"
 __all__ = [
     "BatchedGridSearchCV",
     "BatchedRandomizedSearchCV",
+    "Diagnosis",
     "MLPClassifier",
     "MLPRegressor",
     "RecipeSearchCV",
+    "diagnose",
 ]

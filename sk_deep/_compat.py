@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict as lbfgs_print_option
 from sklearn.utils.metaestimators import _safe_split as safe_split
 from sklearn.utils.multiclass import (
@@ -108,6 +109,17 @@ def passes_callbacks_on(search: Any) -> bool:
     return any(isinstance(one, AutoPropagatedCallback) for one in callbacks)
 
 
+def visual_block(estimator: Any, caption: str | None) -> Any:
+    """Make the box of an estimator in the diagrams of notebooks, with a caption."""
+    return _VisualBlock(
+        "single",
+        estimator,
+        names=type(estimator).__name__,
+        name_details=str(estimator),
+        name_caption=caption,
+    )
+
+
 def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]:
     """Fit all steps of a pipeline but the last.
 
@@ -166,4 +178,5 @@ __all__ = [
     "score",
     "unwrap_delayed",
     "validate_parameter_constraints",
+    "visual_block",
 ]

@@ -19,7 +19,7 @@ LAYERS = [
     {"_net"},
     {"_options", "_parameters", "_state"},
     {"_full_batch", "_prediction", "_units", "_validation"},
-    {"_base"},
+    {"_base", "plots"},
     {"_classifier", "_members", "_regressor"},
     {"_stacks"},
     {"_tasks"},

@@ -43,6 +43,7 @@ PUBLIC_MODULES = {
     "losses",
     "network",
     "normalizations",
+    "plots",
     "recipe",
     "schedules",
     "search",

@@ -1,6 +1,21 @@
-"""The recipe of deep learning: what is wrong with a network, and what to do next."""
+"""The recipe of deep learning: a diagnosis, and what to try next."""
 
-from sk_deep.recipe._moves import Suggestion
+from sk_deep.recipe._diagnosis import Diagnosis, Verdict, diagnose
+from sk_deep.recipe._measure import Measurements, Scores
+from sk_deep.recipe._moves import MOVES, Facts, Move, Suggestion
+from sk_deep.recipe._path import Decision
 from sk_deep.recipe._search import RecipeSearchCV
 
-__all__ = ["RecipeSearchCV", "Suggestion"]
+__all__ = [
+    "MOVES",
+    "Decision",
+    "Diagnosis",
+    "Facts",
+    "Measurements",
+    "Move",
+    "RecipeSearchCV",
+    "Scores",
+    "Suggestion",
+    "Verdict",
+    "diagnose",
+]

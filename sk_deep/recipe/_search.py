@@ -23,16 +23,12 @@ from sk_deep._compat import (
     num_samples,
 )
 from sk_deep._executor import train_in_stacks
+from sk_deep.recipe._diagnosis import diagnose
 from sk_deep.recipe._moves import Facts, Suggestion, find_network
 from sk_deep.recipe._path import Decision
 from sk_deep.recipe._space import Space
 from sk_deep.recipe._walk import Budget, Walk
 from sk_deep.recipe._yardsticks import training_scores
-
-try:
-    from sk_deep.recipe._diagnosis import diagnose
-except ModuleNotFoundError:
-    diagnose = None
 
 _CANDIDATES = 60  # of the budget "auto"
 _COMPARISON_FROM = 10  # candidates left, from which models to compare with are worth it
@@ -318,7 +314,7 @@ class RecipeSearchCV(BaseSearchCV):
         """Diagnose the estimator, if it can be paid for; take the first advice."""
         self.diagnosis_ = None
         weight, others = _weight_in(fit_params)
-        if others or budget.n_candidates < _DIAGNOSIS_FROM or diagnose is None:
+        if others or budget.n_candidates < _DIAGNOSIS_FROM:
             return []
         start = time.monotonic()
         self.diagnosis_ = diagnose(
@@ -336,6 +332,10 @@ class RecipeSearchCV(BaseSearchCV):
 
     def _compare(self, X, y, fit_params, facts, budget) -> dict[str, float]:
         """Score models to compare with, if they can be paid for."""
+        if self.diagnosis_ is not None:
+            known = self.diagnosis_.measurements
+            pairs = {"linear": known.linear, "constant": known.constant}
+            return {name: float(np.mean(one.train)) for name, one in pairs.items()}
         if budget.n_candidates < _COMPARISON_FROM:
             return {"linear": np.nan, "constant": np.nan}
         start = time.monotonic()

@@ -140,8 +140,8 @@ class Space:
     def neighbour(self, network: Any, random_state: RandomState) -> dict[str, Any]:
         """Draw new values of some parameters that have a meaning for a network.
 
-        A third of the neighbours are near and differ in one to three; those farther away
-        differ in about a third of all.
+        A third of the neighbours are near and differ in one to three; the others differ
+        in about a third of all.
 
         Parameters
         ----------
