@@ -140,8 +140,8 @@ class Space:
     def neighbour(self, network: Any, random_state: RandomState) -> dict[str, Any]:
         """Draw new values of some parameters that have a meaning for a network.
 
-        A third of the neighbours are near and differ in one to three; the others differ
-        in about a third of all.
+        A third of the neighbours are near and differ in one to three, a third are
+        farther away and differ in about a third of all, and a third differ in all.
 
         Parameters
         ----------
@@ -156,9 +156,8 @@ class Space:
             Those that change, and what is set back beside them.
         """
         names = self._acting(network)
-        is_near = random_state.uniform() < 1 / 3
-        n_names = random_state.binomial(*((2, 0.4) if is_near else (len(names), 1 / 3)))
-        n_names = min(1 + n_names, len(names))
+        distances = (1 + random_state.binomial(2, 0.4), len(names) // 3, len(names))
+        n_names = min(distances[random_state.randint(3)], len(names))
         changed = {
             name: self._other(network, name, random_state)
             for name in random_state.choice(names, n_names, replace=False)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import ParameterGrid
@@ -39,7 +40,8 @@ _LAST = "ensemble"  # its networks train alone, so it comes when all else is set
 _TRAINING_SHARE = 0.6  # of the budget, for all of the first question
 _N_ENSEMBLES = 5  # most candidates at the end
 _ROUND = 6  # candidates of a round of refinement
-_POOL = 60  # neighbours from which they are taken
+_POOL = 100  # neighbours from which they are taken
+_N_JUDGES = 5  # trees that choose each of them
 _PATIENCE = 5  # rounds of refinement in which nothing helps
 _N_PARENTS = 4  # best candidates whose neighbours are tried, at least
 _MOST_PARENTS = 12
@@ -189,6 +191,8 @@ class Walk:
         if MOVES[_LAST].candidates(self._network_now(), self.facts):
             self.reserve = min(_N_ENSEMBLES, n_candidates // 10)
         for suggestion in suggestions:
+            if suggestion.move == _LAST:
+                continue
             grid = ParameterGrid(suggestion.param_grid)
             candidates = [self._beside(self.best.parameters, one) for one in grid]
             self._choose(suggestion.move, candidates, suggestion.sentence)
@@ -247,11 +251,11 @@ class Walk:
             n_idle = 0 if helps else n_idle + 1
 
     def _neighbours(self) -> list[dict[str, Any]]:
-        """Draw candidates near the best ones, and take the most promising of them.
+        """Draw candidates around the best ones, and take the most promising of them.
 
         A forest learns the scores from the parameters (F. Hutter, H. Hoos and K.
         Leyton-Brown, "Sequential model-based optimization for general algorithm
-        configuration", LION 2011); one candidate of a round is left to chance.
+        configuration", LION 2011); a few of its trees, others each time, choose.
         """
         parents = self._parents()
         found: dict[Any, tuple[dict[str, Any], list[float]]] = {}
@@ -266,8 +270,13 @@ class Walk:
             return []
         candidates, codes = zip(*found.values(), strict=True)
         promise = self._promise(np.array(codes))
-        promise[self.random_state.randint(len(promise))] = np.inf
-        return [candidates[i] for i in np.argsort(-promise, kind="stable")[:_ROUND]]
+        chosen: dict[int, None] = {}
+        while len(chosen) < min(_ROUND, len(candidates)):
+            trees = self.random_state.randint(len(promise), size=_N_JUDGES)
+            scores = promise[trees].mean(axis=0)
+            scores[list(chosen)] = -np.inf
+            chosen[int(np.argmax(scores))] = None
+        return [candidates[i] for i in chosen]
 
     def _parents(self) -> list[Tried]:
         """Take the best candidates, and those that are as good but for chance."""
@@ -278,18 +287,16 @@ class Walk:
         return alike[:_MOST_PARENTS] if len(alike) > _N_PARENTS else ranked[:_N_PARENTS]
 
     def _promise(self, codes: NDArray) -> NDArray:
-        """Predict scores: the mean over the trees of a forest, and the spread."""
+        """Predict scores of candidates by each tree of a forest."""
         known = [one for one in self.tried.values() if np.isfinite(one.value)]
         if not known:
-            return np.zeros(len(codes))
+            return np.zeros((1, len(codes)))
         scores = np.array([one.value for one in known])
-        scores = np.maximum(scores, np.median(scores))  # how bad does not matter
         own = [self.space.encode(self._network_at(one.parameters)) for one in known]
         seed = self.random_state.randint(2**31 - 1)
         forest = ExtraTreesRegressor(50, min_samples_leaf=2, random_state=seed)
-        forest.fit(own, scores)
-        trees = np.array([tree.predict(codes) for tree in forest.estimators_])
-        return trees.mean(axis=0) + trees.std(axis=0)
+        forest.fit(own, rankdata(scores))  # how bad bad ones are does not matter
+        return np.array([tree.predict(codes) for tree in forest.estimators_])
 
     def _make_ensembles(self) -> None:
         """Try ensembles of the best candidates."""
@@ -299,8 +306,8 @@ class Walk:
         for one in best:
             network = self._network_at(one.parameters)
             for changes in MOVES[_LAST].candidates(network, self.facts):
-                changes = self._prefixed(changes)
-                candidates.append(self._beside(one.parameters, changes))
+                changed = self._beside(one.parameters, self._prefixed(changes))
+                candidates += [changed] if self.space.holds(changes) else []
         self.reserve = 0
         self._choose(_LAST, candidates)
 
