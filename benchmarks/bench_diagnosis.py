@@ -18,6 +18,7 @@ import numpy as np
 from _common import Number, Report, build_parser, environment, equal_terms
 from _problems import PROBLEMS, Problem
 from sklearn.base import is_classifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import cross_validate
@@ -89,6 +90,7 @@ class Outcome:
     move: str
     before: float
     after: float
+    constant: float
     seconds: float
 
     @property
@@ -103,8 +105,12 @@ class Outcome:
 
     @property
     def is_better(self):
-        """Whether the first suggestion raises the validation score."""
-        return lowest_if_nan(self.after) > lowest_if_nan(self.before)
+        """Whether the first suggestion raises the validation score.
+
+        From a network that diverges it has to lead to one that beats a constant.
+        """
+        bar = self.constant if math.isnan(self.before) else self.before
+        return lowest_if_nan(self.after) > bar
 
     def row(self):
         """Return the row of the table."""
@@ -129,6 +135,7 @@ def examine(problem, diagnose, cv):
     diagnosis = diagnose(estimator, X, y, **settings, random_state=0)
     seconds = time.perf_counter() - start
     move, after = "none", math.nan
+    constant = DummyClassifier() if is_classifier(estimator) else DummyRegressor()
     if diagnosis.suggestions:
         first = diagnosis.suggestions[0]
         move = first.move
@@ -139,6 +146,7 @@ def examine(problem, diagnose, cv):
         move,
         before=float(train_and_valid(estimator, X, y, **settings)[1]),
         after=float(after),
+        constant=float(train_and_valid(constant, X, y, **settings)[1]),
         seconds=seconds,
     )
 
