@@ -25,7 +25,7 @@ from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_deep import BatchedGridSearchCV
+from sk_deep import BatchedGridSearchCV, diagnose
 
 ROWS = {problem.name: problem for problem in PROBLEMS}
 QUICK = list(ROWS)[::3]
@@ -127,7 +127,7 @@ class Outcome:
         ]
 
 
-def examine(problem, diagnose, cv):
+def examine(problem, cv, diagnose=diagnose):
     """Diagnose a problem, and follow the first suggestion on the same folds."""
     estimator, X, y = problem.make()
     settings = {"cv": cv, "scoring": problem.scoring}
@@ -153,9 +153,7 @@ def examine(problem, diagnose, cv):
 
 def run_diagnosis(report, problems, cv):
     """Diagnose each problem, and count what is right."""
-    from sk_deep.recipe import diagnose
-
-    outcomes = [examine(problem, diagnose, cv) for problem in problems]
+    outcomes = [examine(problem, cv) for problem in problems]
     report.table(
         "Planted problems",
         "The first verdict has to be a cause. Scores are means over the validation rows"

@@ -205,7 +205,7 @@ def test_outcome_of_a_diagnosis(alpha):
 
     grid = {"mlp__alpha": [alpha]}
     problem = bench_diagnosis.ROWS["penalty_of_100"]
-    outcome = bench_diagnosis.examine(problem, diagnose, cv=2)
+    outcome = bench_diagnosis.examine(problem, 2, diagnose)
     assert outcome.is_right
     assert outcome.is_better == (alpha < 100)
     right, healthy, better = bench_diagnosis.totals([outcome])
@@ -225,9 +225,7 @@ def test_from_a_diverging_network_to_one_that_beats_a_constant(rates, is_better)
         verdict = SimpleNamespace(key="overfitting")
         return SimpleNamespace(verdicts=[verdict], suggestions=[suggestion])
 
-    outcome = bench_diagnosis.examine(
-        bench_diagnosis.ROWS["sgd_diverges"], diagnose, cv=3
-    )
+    outcome = bench_diagnosis.examine(bench_diagnosis.ROWS["sgd_diverges"], 3, diagnose)
     assert np.isnan(outcome.before)
     assert np.isnan(outcome.after) == (rates == [1.0])
     assert outcome.is_better == is_better
