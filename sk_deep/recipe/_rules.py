@@ -75,6 +75,13 @@ class Case(NamedTuple):
         return _mean(self.measured.network.test)
 
     @property
+    def floor(self) -> float:
+        """What a remedy must exceed: the validation score, at least a constant's."""
+        return (
+            self.test if np.isfinite(self.test) else _mean(self.measured.constant.test)
+        )
+
+    @property
     def rival(self) -> tuple[str, float]:
         """The better yardstick in validation, and its score."""
         scores = {
@@ -201,6 +208,8 @@ def _imbalance(case: Case) -> Evidence | None:
 def _exploding_gradients(case: Case) -> Evidence | None:
     m, gradients = case.measured, case.first_gradients
     if not case.is_behind or not len(gradients) or not len(m.rate_losses):
+        return None
+    if _unscaled_inputs(case) is not None:  # which explains it
         return None
     start = float(m.rate_losses[0])  # with a rate so small that it hardly moves
     largest = float(gradients.max() / m.target_scale)
@@ -375,6 +384,10 @@ def _higher_rate(case: Case) -> Iterator[Suggestion]:
 
 
 def _capacity(case: Case) -> Iterator[Suggestion]:
+    if case.network.early_stopping:
+        sentence = "Stop later: watch the loss, finer than the score, and wait longer."
+        grid = {"scoring": ["loss"], "n_iter_no_change": [30, 100]}
+        yield _custom(case, "early_stopping", sentence, **grid)
     yield from _less_regularisation(case)
     yield from _moves(case, "network", "loss", "mini_batch", "activation", "solver")
 
