@@ -333,4 +333,4 @@ def _is_confirmed(study: Study, case: Case, verdict: Verdict) -> bool:
     means = np.array([np.mean(one.test) for one in scores])
     best = float(np.max(np.where(np.isfinite(means), means, -np.inf)))
     verdict.evidence["validation score with the first suggestion"] = best
-    return best > case.floor or not RULES[verdict.key].has_remedy
+    return best > case.bar or not RULES[verdict.key].has_remedy

@@ -21,6 +21,7 @@ from sk_deep.recipe._moves import Suggestion, suggest
 Evidence = dict[str, float]
 
 _MARGIN = 0.02  # of the span of scores: less is no difference
+_GAIN = 0.005  # of the span, of a remedy that helps
 _GAP = 0.08  # of the span, between training and validation
 _SLOPE = 0.03  # of the span, that the second half of the rows has brought
 _SIGNAL = 0.1  # of the span in training, that no contender reaches in validation
@@ -75,11 +76,12 @@ class Case(NamedTuple):
         return _mean(self.measured.network.test)
 
     @property
-    def floor(self) -> float:
-        """What a remedy must exceed: the validation score, at least a constant's."""
-        return (
+    def bar(self) -> float:
+        """Validation score from which on a remedy helps."""
+        found = (
             self.test if np.isfinite(self.test) else _mean(self.measured.constant.test)
         )
+        return found + _GAIN * self.span
 
     @property
     def rival(self) -> tuple[str, float]:
