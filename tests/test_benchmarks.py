@@ -205,7 +205,7 @@ def test_outcome_of_a_diagnosis(alpha):
 
     grid = {"mlp__alpha": [alpha]}
     problem = bench_diagnosis.ROWS["penalty_of_100"]
-    outcome = bench_diagnosis.examine(problem, diagnose, cv=2)
+    outcome = bench_diagnosis.examine(problem, 2, diagnose)
     assert outcome.is_right
     assert outcome.is_better == (alpha < 100)
     right, healthy, better = bench_diagnosis.totals([outcome])
@@ -215,15 +215,20 @@ def test_outcome_of_a_diagnosis(alpha):
     ]
 
 
-def test_diverging_network_has_no_score_and_anything_is_better():
-    problem = bench_diagnosis.ROWS["sgd_diverges"]
-    estimator, X, y = problem.make()
-    planted = bench_diagnosis.train_and_valid(estimator, X, y, cv=2, scoring=None)
-    assert np.isnan(planted).all()
-    rates = {"mlp__learning_rate_init": [1.0, 1e-3]}
-    best = bench_diagnosis.best_of(rates, estimator, X, y, cv=2, scoring=None)
-    outcome = bench_diagnosis.Outcome(problem, ["x"], "solver", np.nan, best, 1.0)
-    assert outcome.is_better
+@pytest.mark.parametrize(
+    ("rates", "is_better"), [([1.0], False), ([1.0, 1e-6], False), ([1.0, 1e-3], True)]
+)
+def test_from_a_diverging_network_to_one_that_beats_a_constant(rates, is_better):
+    def diagnose(estimator, X, y, *, cv, scoring, random_state):
+        grid = {"mlp__learning_rate_init": rates}
+        suggestion = SimpleNamespace(move="learning_rate", param_grid=grid)
+        verdict = SimpleNamespace(key="overfitting")
+        return SimpleNamespace(verdicts=[verdict], suggestions=[suggestion])
+
+    outcome = bench_diagnosis.examine(bench_diagnosis.ROWS["sgd_diverges"], 3, diagnose)
+    assert np.isnan(outcome.before)
+    assert np.isnan(outcome.after) == (rates == [1.0])
+    assert outcome.is_better == is_better
     assert not outcome.is_right
 
 

@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from sk_deep import MLPClassifier, MLPRegressor
+from sk_deep import MLPClassifier, MLPRegressor, RecipeSearchCV
 
 CONFIGURATIONS = [
     {},
@@ -55,6 +55,25 @@ def _expected_failures(estimator):
     xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+SMALL = {"hidden_layer_sizes": 4, "max_iter": 60, "solver": "lbfgs"}
+NOT_REPEATED = "folds of repeated rows are not those of weighted ones"
+
+
+@pytest.mark.filterwarnings("default")
+@parametrize_with_checks(
+    [
+        RecipeSearchCV(network, budget=4, cv=2, random_state=0)
+        for network in (MLPClassifier(**SMALL), MLPRegressor(**SMALL))
+    ],
+    expected_failed_checks=lambda search: dict.fromkeys(
+        WEIGHTS_ARE_REPEATS, NOT_REPEATED
+    ),
+    xfail_strict=True,
+)
+def test_scikit_learn_checks_of_the_recipe(estimator, check):
     check(estimator)
 
 

@@ -9,6 +9,7 @@ from sk_deep.plots._activation import ActivationDisplay
 from sk_deep.plots._diagnosis import DiagnosisDisplay
 from sk_deep.plots._gradient_flow import GradientFlowDisplay
 from sk_deep.plots._loss_curve import LossCurveDisplay
+from sk_deep.plots._recipe_path import RecipePathDisplay
 from sk_deep.plots._weights import WeightDisplay
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "DiagnosisDisplay",
     "GradientFlowDisplay",
     "LossCurveDisplay",
+    "RecipePathDisplay",
     "WeightDisplay",
 ]

@@ -10,9 +10,9 @@ from sklearn.utils import check_random_state
 
 from sk_deep._base import BaseMLP
 from sk_deep.plots import DiagnosisDisplay
-from sk_deep.recipe import _report
 from sk_deep.recipe._measure import Measurements, Study, measure, network_of
 from sk_deep.recipe._moves import Suggestion
+from sk_deep.recipe._report import html, text
 from sk_deep.recipe._rules import RULES, Case, Evidence
 
 
@@ -83,6 +83,16 @@ class Diagnosis:
     --------
     diagnose : Diagnose an estimator.
     sk_deep.RecipeSearchCV : Search that follows the suggestions by itself.
+
+    Examples
+    --------
+    >>> from sk_deep import MLPRegressor, diagnose
+    >>> from sklearn.datasets import make_regression
+    >>> X, y = make_regression(n_features=5, random_state=0)
+    >>> network = MLPRegressor(max_iter=2, random_state=0)
+    >>> diagnosis = diagnose(network, X, y / y.std(), cv=3, random_state=0)
+    >>> print(diagnosis.verdicts[0].key, diagnosis.suggestions[0].param_grid)
+    not_converged {'max_iter': [200, 500], 'n_iter_no_change': [30]}
     """
 
     def __init__(
@@ -151,10 +161,10 @@ class Diagnosis:
         return DiagnosisDisplay(self.measurements).plot(fig).figure_
 
     def __repr__(self):
-        return _report.text(self)
+        return text(self)
 
     def _repr_html_(self):
-        return _report.html(self)
+        return html(self)
 
 
 def diagnose(
@@ -236,7 +246,8 @@ def diagnose(
 
     References
     ----------
-    H. Lee, "Understanding deep learning in one day", tutorial at DSC 2016 (the recipe).
+    H. Lee, "Recipe of deep learning", lecture of the course Machine Learning, National
+    Taiwan University.
 
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
     neural networks", AISTATS 2010 (gradients and saturation).
@@ -322,4 +333,4 @@ def _is_confirmed(study: Study, case: Case, verdict: Verdict) -> bool:
     means = np.array([np.mean(one.test) for one in scores])
     best = float(np.max(np.where(np.isfinite(means), means, -np.inf)))
     verdict.evidence["validation score with the first suggestion"] = best
-    return best > case.test or not RULES[verdict.key].has_remedy
+    return best > case.bar or not RULES[verdict.key].has_remedy

@@ -21,6 +21,7 @@ from sk_deep.recipe._moves import Suggestion, suggest
 Evidence = dict[str, float]
 
 _MARGIN = 0.02  # of the span of scores: less is no difference
+_GAIN = 0.005  # of the span, of a remedy that helps
 _GAP = 0.08  # of the span, between training and validation
 _SLOPE = 0.03  # of the span, that the second half of the rows has brought
 _SIGNAL = 0.1  # of the span in training, that no contender reaches in validation
@@ -73,6 +74,14 @@ class Case(NamedTuple):
     def test(self) -> float:
         """Mean validation score."""
         return _mean(self.measured.network.test)
+
+    @property
+    def bar(self) -> float:
+        """Validation score from which on a remedy helps."""
+        found = (
+            self.test if np.isfinite(self.test) else _mean(self.measured.constant.test)
+        )
+        return found + _GAIN * self.span
 
     @property
     def rival(self) -> tuple[str, float]:
@@ -201,6 +210,8 @@ def _imbalance(case: Case) -> Evidence | None:
 def _exploding_gradients(case: Case) -> Evidence | None:
     m, gradients = case.measured, case.first_gradients
     if not case.is_behind or not len(gradients) or not len(m.rate_losses):
+        return None
+    if _unscaled_inputs(case) is not None:  # which explains it
         return None
     start = float(m.rate_losses[0])  # with a rate so small that it hardly moves
     largest = float(gradients.max() / m.target_scale)
@@ -375,6 +386,10 @@ def _higher_rate(case: Case) -> Iterator[Suggestion]:
 
 
 def _capacity(case: Case) -> Iterator[Suggestion]:
+    if case.network.early_stopping:
+        sentence = "Stop later: watch the loss, finer than the score, and wait longer."
+        grid = {"scoring": ["loss"], "n_iter_no_change": [30, 100]}
+        yield _custom(case, "early_stopping", sentence, **grid)
     yield from _less_regularisation(case)
     yield from _moves(case, "network", "loss", "mini_batch", "activation", "solver")
 

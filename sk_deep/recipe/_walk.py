@@ -38,6 +38,7 @@ from sk_deep.recipe._space import Space
 
 _LAST = "ensemble"  # its networks train alone, so it comes when all else is settled
 _TRAINING_SHARE = 0.6  # of the budget, for all of the first question
+_MOVES_PAID = 20  # moves whose share of the budget is what each may spend
 _N_ENSEMBLES = 5  # most candidates at the end
 _ROUND = 6  # candidates of a round of refinement
 _POOL = 100  # neighbours from which they are taken
@@ -159,7 +160,7 @@ class Walk:
         self.random_state = random_state
         self.tried: dict[Any, Tried] = {}
         self.path = Path()
-        self.reserve = 0
+        self.reserve, self.most = 0, 2  # of the budget at the end; of each move
 
     # ---- the recipe ----------------------------------------------------------------
 
@@ -188,6 +189,7 @@ class Walk:
             Training scores of a "linear" and of a "constant" model; may be nan.
         """
         n_candidates = self.budget.n_candidates
+        self.most = max(2, n_candidates // _MOVES_PAID)
         if MOVES[_LAST].candidates(self._network_now(), self.facts):
             self.reserve = min(_N_ENSEMBLES, n_candidates // 10)
         for suggestion in suggestions:
@@ -317,6 +319,9 @@ class Walk:
         """Make a move from the best parameters; tell whether it helps."""
         candidates = MOVES[key].candidates(self._network_now(), self.facts)
         candidates = [one for one in candidates if self.space.holds(one)]
+        if len(candidates) > self.most:
+            places = np.linspace(0, len(candidates) - 1, self.most).round().astype(int)
+            candidates = [candidates[i] for i in places]
         own = self.best.parameters
         candidates = [self._beside(own, self._prefixed(one)) for one in candidates]
         return self._choose(key, candidates)
