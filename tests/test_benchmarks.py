@@ -17,12 +17,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 common, contenders, problems = map(
     importlib.import_module, ("_common", "_contenders", "_problems")
 )
-bench_diagnosis, bench_fit, bench_predict, bench_scaling, bench_search = map(
-    importlib.import_module,
-    (
-        *("bench_diagnosis", "bench_fit"),
-        *("bench_predict", "bench_scaling", "bench_search"),
-    ),
+bench_diagnosis, bench_fit, bench_predict, bench_recipe, bench_scaling, bench_search = (
+    map(
+        importlib.import_module,
+        (
+            *("bench_diagnosis", "bench_fit", "bench_predict"),
+            *("bench_recipe", "bench_scaling", "bench_search"),
+        ),
+    )
 )
 TINY = contenders.Shape((4, 3, 2), batch_size=10, steps_per_epoch=2, epochs=2)
 
@@ -170,6 +172,14 @@ def test_members_of_a_search():
         search = bench_search.search_of(n_members, bench_search.STACK)
         n_candidates = len(search.param_grid["net__alpha"])
         assert n_candidates * len(search.cv) == n_members
+
+
+def test_recipe(run, monkeypatch):
+    monkeypatch.setitem(bench_recipe.POOR, "max_iter", 2)
+    race = functools.partial(bench_recipe.section, name="wine", n_candidates=3)
+    text = run(wine=race)
+    assert "| mean |" in text
+    assert "3 candidates of the recipe" in text
 
 
 # ---- the diagnosis ---------------------------------------------------------------

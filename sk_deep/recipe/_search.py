@@ -14,6 +14,7 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 
+from sk_deep._base import BaseMLP
 from sk_deep._compat import (
     BaseSearchCV,
     Interval,
@@ -24,6 +25,7 @@ from sk_deep._compat import (
 )
 from sk_deep._executor import train_in_stacks
 from sk_deep.recipe._diagnosis import diagnose
+from sk_deep.recipe._measure import network_of
 from sk_deep.recipe._moves import Facts, Suggestion, find_network
 from sk_deep.recipe._path import Decision
 from sk_deep.recipe._space import Space
@@ -91,7 +93,8 @@ class RecipeSearchCV(BaseSearchCV):
 
     diagnosis_ : Diagnosis or None
         What `diagnose` says of the estimator as it is. None where the budget is below
-        46 candidates, or where `fit` is passed anything beside weights.
+        46 candidates, where `fit` is passed anything beside weights, or where the
+        network is the last step of a pipeline in a pipeline.
 
     cv_results_ : dict of str to ndarray
         As in scikit-learn, with the scores on the training rows. The times of a stack
@@ -143,23 +146,31 @@ class RecipeSearchCV(BaseSearchCV):
     Training is good when its score, the mean over the folds, has covered 98 % of the
     way from that of a constant prediction to that of a linear model (logistic or ridge
     regression in the network's place). Until then the moves of the first question are
-    made in the order of the recipe, in passes until one brings nothing, with at most
-    60 % of the budget. A candidate helps if its validation score is higher; with the
-    first question also if its training score is higher by more than the standard error
-    of the differences over the folds, and its validation score is not lower by more
-    than theirs. Of those that help the best is kept: by the sum of both scores with the
-    first question, by the validation score with the second.
+    made in the order of the recipe, in passes until one brings nothing; no pass begins
+    after 60 % of the budget. Before them comes what the first two verdicts of the
+    diagnosis suggest. Of each move two candidates are tried, more where the budget is
+    larger.
 
-    The refinement changes one to three parameters of one of the four best candidates
-    at a time, in rounds of six, until four rounds bring nothing. All candidates are in
-    `space`, the product of what the moves can reach, but for those of a diagnosis.
+    A candidate helps if its validation score is higher; with the first question also if
+    its training score is higher by more than the standard error of the differences over
+    the folds, and its validation score is not lower by more than theirs. Of those that
+    help the best is kept: by the sum of both scores with the first question, by the
+    validation score with the second.
+
+    The refinement draws candidates around the best ones from the whole of `space`, and
+    tries those that a forest expects to be good by the scores so far, in rounds of six,
+    until five rounds bring nothing. Last come ensembles of the best candidates. Epochs
+    are added by a move of the first question alone.
 
     A candidate that diverges scores nan, and is not kept. ``FitFailedWarning`` tells of
     fits that fail for another reason.
 
     References
     ----------
-    H.-Y. Lee, "Deep learning tutorial", 2016, "Recipe of deep learning".
+    H. Lee, "Understanding deep learning in one day", tutorial at DSC 2016 (the recipe).
+
+    F. Hutter, H. Hoos and K. Leyton-Brown, "Sequential model-based optimization for
+    general algorithm configuration", LION 2011 (the forest).
 
     Examples
     --------
@@ -314,7 +325,8 @@ class RecipeSearchCV(BaseSearchCV):
         """Diagnose the estimator, if it can be paid for; take the first advice."""
         self.diagnosis_ = None
         weight, others = _weight_in(fit_params)
-        if others or budget.n_candidates < _DIAGNOSIS_FROM:
+        is_nested = not isinstance(network_of(self.estimator), BaseMLP)
+        if others or is_nested or budget.n_candidates < _DIAGNOSIS_FROM:
             return []
         start = time.monotonic()
         self.diagnosis_ = diagnose(

@@ -56,7 +56,8 @@ class Space:
         for solver in solvers if _options.is_full_batch(network) else [None, *solvers]:
             self._add_moves(network, solver)
         for name in self.values.keys() - _BESIDE.keys():
-            self._add(name, [_own(network, name)])
+            if name != "solver" or not _options.is_full_batch(network):
+                self._add(name, [_own(network, name)])
         self._leave_what_can_skip()
 
     def _add_moves(self, network, solver: Any) -> None:
@@ -68,9 +69,8 @@ class Space:
 
     def _add(self, name: str, values: list) -> None:
         if name in _RANGES:
-            low, high, _ = _RANGES[name]
-            known = self.ranges.get(name, (low, high))
-            self.ranges[name] = min(*known, *values), max(*known, *values)
+            bounds = self.ranges.get(name, _RANGES[name][:2])
+            self.ranges[name] = min(*bounds, *values), max(*bounds, *values)
             return
         if name in _COSTS:
             return
