@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import _fit_context as fit_context
-from sklearn.callback import AutoPropagatedCallback
+from sklearn.callback import AutoPropagatedCallback, CallbackContext
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.model_selection._validation import _fit_and_score as fit_and_score
 from sklearn.model_selection._validation import _score as score
@@ -28,6 +28,10 @@ from torch import _foreach_copy_ as foreach_copy
 from torch import _fused_adam_ as fused_adam
 from torch.autograd import Variable
 from torch.nn import Module
+
+# what scikit-learn keeps on an estimator while callbacks watch its fit
+OF_A_WATCHED_FIT = "_callback_fit_ctx", "_skl_callbacks_to_teardown"
+PARENT_TASK = "_parent_callback_ctx"
 
 # torch.autograd.grad without its checks, which cost as much as a small backward pass
 run_backward = Variable._execution_engine.run_backward
@@ -78,6 +82,11 @@ def has_callbacks(estimator: Any) -> bool:
     return bool(getattr(estimator, "_skl_callbacks", []))
 
 
+def begin_watched_fit(estimator: Any, max_subtasks: int | None) -> CallbackContext:
+    """Set up the callbacks that watch a fit, and make the context of its root task."""
+    return estimator._init_callback_context(max_subtasks=max_subtasks)
+
+
 def passes_callbacks_on(search: Any) -> bool:
     """Whether callbacks of scikit-learn watch what a search fits."""
     callbacks = getattr(search, "_skl_callbacks", [])
@@ -115,9 +124,12 @@ def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]
 
 
 __all__ = [
+    "OF_A_WATCHED_FIT",
+    "PARENT_TASK",
     "Interval",
     "Options",
     "StrOptions",
+    "begin_watched_fit",
     "check_method_params",
     "check_optimize_result",
     "check_partial_fit_first_call",
