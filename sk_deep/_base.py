@@ -1,6 +1,5 @@
 """The abstract estimator: parameters, the recipe of a fit, and state."""
 
-import contextlib
 import copy
 import functools
 import types
@@ -17,14 +16,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_deep import _options
-from sk_deep._compat import (
-    OF_A_WATCHED_FIT,
-    PARENT_TASK,
-    begin_watched_fit,
-    check_sample_weight,
-    fit_context,
-    has_callbacks,
-)
+from sk_deep._compat import OF_A_WATCHED_FIT, check_sample_weight, fit_context
 from sk_deep._full_batch import train_full_batch
 from sk_deep._net import make_net
 from sk_deep._parameters import Parameters
@@ -44,7 +36,8 @@ from sk_deep._validation import (
     split_rows,
     validation_score,
 )
-from sk_deep.callbacks import Stopping, Tasks, ValidationScore, Verbose
+from sk_deep._watched import attributes, tell_callbacks
+from sk_deep.callbacks import Stopping, ValidationScore, Verbose
 from sk_deep.exceptions import DeviceFallbackWarning, divergence
 
 # fitted attribute -> key of the net's history
@@ -190,7 +183,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             self._start_afresh(net, random_states, draw_seed)
         else:
             self._go_on_from(net, self.net_, draw_seed, incremental)
-        with self._tasks(watched, X, rows, sample_weight) as tasks:
+        data = {"X": X, "rows": rows, "sample_weight": sample_weight}
+        with tell_callbacks(watched, self, net, **data) as tasks:
             if net.optimizer is None:
                 self._fit_full_batch(net, rows, validation, tasks)
             else:
@@ -198,33 +192,6 @@ class BaseMLP(CallbackSupportMixin, Parameters):
                 self._fit_stochastic(net, fold, random_states, incremental, tasks)
             if not np.isfinite(net.module_.flat.sum().item()):
                 raise divergence(self.n_iter_)
-
-    @contextlib.contextmanager
-    def _tasks(self, watched, X, rows, sample_weight):
-        """Tell scikit-learn's callbacks of a fit, if `watched` has any."""
-        if watched is None or not has_callbacks(watched):
-            yield []
-            return
-        if sample_weight is not None:
-            sample_weight = {
-                "sample_weight": check_sample_weight(sample_weight, rows.X)
-            }
-        # of L-BFGS, each member has a search of its own
-        n_searches = self.n_members if _options.is_full_batch(self) else 1
-        tasks = Tasks(
-            begin_watched_fit(watched, max_subtasks=n_searches * self.max_iter),
-            estimator=watched,
-            # predictions ask for the names of features, where there are any
-            X=X if hasattr(self, "feature_names_in_") else rows.X,
-            y=rows.y,
-            metadata=sample_weight,
-        )
-        try:
-            tasks.begin()
-            yield [tasks]
-            tasks.end(lambda: _attributes(copy.copy(self)))
-        finally:
-            tasks.release()
 
     def _check_rows(self, X, y, sample_weight, fresh, incremental):
         """Check training data, and encode the targets."""
@@ -474,7 +441,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             twin._adopt_last_iteration(net)
         elif net.n_finished_:
             twin._adopt_curves(net, stopping)
-        return _attributes(twin)
+        return attributes(twin)
 
     @property
     def history_(self):
@@ -600,12 +567,6 @@ class stochastic_only:
 
 class NotAvailableError(AttributeError, ValueError):
     """The parameters of the estimator rule a method out."""
-
-
-def _attributes(estimator):
-    """Tell how a copy becomes an estimator: by taking all attributes in one."""
-    own = {k: value for k, value in vars(estimator).items() if k != PARENT_TASK}
-    return {"__dict__": own}
 
 
 def _private(random_state):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import _fit_context as fit_context
-from sklearn.callback import AutoPropagatedCallback, CallbackContext
+from sklearn.callback import AutoPropagatedCallback, CallbackContext, ProgressBar
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.model_selection._validation import _fit_and_score as fit_and_score
 from sklearn.model_selection._validation import _score as score
@@ -77,9 +77,21 @@ def predicts_only(scorer: Any) -> bool:
     return is_theirs and isinstance(scorer, _BaseScorer | _PassthroughScorer)
 
 
-def has_callbacks(estimator: Any) -> bool:
-    """Whether callbacks of scikit-learn watch an estimator."""
-    return bool(getattr(estimator, "_skl_callbacks", []))
+def callbacks_on(estimator: Any) -> list:
+    """List the callbacks of scikit-learn that watch an estimator."""
+    return getattr(estimator, "_skl_callbacks", [])
+
+
+def only_counts(callback: Any) -> bool:
+    """Whether a callback of scikit-learn's counts tasks, and does not look at them.
+
+    What others do cannot be known: one that looks at nothing may still time the tasks,
+    or stop them.
+    """
+    hooks = "on_fit_task_begin", "on_fit_task_end"
+    return all(
+        getattr(type(callback), hook) is getattr(ProgressBar, hook) for hook in hooks
+    )
 
 
 def begin_watched_fit(estimator: Any, max_subtasks: int | None) -> CallbackContext:
@@ -87,10 +99,32 @@ def begin_watched_fit(estimator: Any, max_subtasks: int | None) -> CallbackConte
     return estimator._init_callback_context(max_subtasks=max_subtasks)
 
 
-def passes_callbacks_on(search: Any) -> bool:
-    """Whether callbacks of scikit-learn watch what a search fits."""
-    callbacks = getattr(search, "_skl_callbacks", [])
-    return any(isinstance(one, AutoPropagatedCallback) for one in callbacks)
+def passes_callbacks_on(search: Any, context: CallbackContext | None) -> bool:
+    """Whether callbacks on a search watch what it fits, and do more than to count.
+
+    Parameters
+    ----------
+    search : estimator
+        The search.
+    context : CallbackContext or None
+        Of one of its fits.
+
+    Returns
+    -------
+    passes_on : bool
+        Whether one goes down from that context.
+    """
+    if context is None:
+        return False
+    return any(
+        isinstance(one, AutoPropagatedCallback)
+        and not only_counts(one)
+        and (
+            one.max_propagation_depth is None
+            or one.max_propagation_depth > context._propagation_depth
+        )
+        for one in callbacks_on(search)
+    )
 
 
 def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]:
@@ -130,6 +164,7 @@ __all__ = [
     "Options",
     "StrOptions",
     "begin_watched_fit",
+    "callbacks_on",
     "check_method_params",
     "check_optimize_result",
     "check_partial_fit_first_call",
@@ -140,10 +175,10 @@ __all__ = [
     "fit_steps_before",
     "foreach_copy",
     "fused_adam",
-    "has_callbacks",
     "is_hooked",
     "lbfgs_print_option",
     "num_samples",
+    "only_counts",
     "passes_callbacks_on",
     "predicts_only",
     "replace_executor",

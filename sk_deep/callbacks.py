@@ -305,7 +305,7 @@ class Stopping(Callback):
 
 
 class Tasks(Callback):
-    """Tell scikit-learn's callbacks of a fit, and of each epoch as a task of it.
+    """Tell scikit-learn's callbacks of a fit, and of its epochs as tasks of it.
 
     It comes after `Stopping`, which keeps weights, and before the user's, which may
     end the training. If one of scikit-learn's asks to stop, every member does.
@@ -314,6 +314,8 @@ class Tasks(Callback):
     ----------
     context : CallbackContext
         The root task, of the whole fit.
+    n_epochs : int
+        Epochs of a task.
     **known : dict
         What every hook is told: the estimator, X, y and metadata.
 
@@ -324,8 +326,9 @@ class Tasks(Callback):
         leave it that stops now.
     """
 
-    def __init__(self, context: CallbackContext, **known) -> None:
+    def __init__(self, context: CallbackContext, n_epochs: int, **known) -> None:
         self.context: Any = context
+        self.n_epochs = n_epochs
         self.known = known
         self.snapshot: Any = None
         self._epoch: CallbackContext | None = None
@@ -335,19 +338,25 @@ class Tasks(Callback):
         self.context.call_on_fit_task_begin(**self.known)
 
     def on_epoch_begin(self, net, **kwargs) -> None:
-        """Begin a task."""
+        """Begin a task, unless one is on."""
+        if self._epoch is not None:
+            return
+        self._n_left = self.n_epochs
         self._epoch = self.context.subcontext(task_name="epoch")
         self._epoch.call_on_fit_task_begin(**self._told(net))
 
     def on_epoch_end(self, net, **kwargs) -> None:
-        """End the task, and perhaps the training."""
+        """End the task with its last epoch, and perhaps the training."""
         net.note_finished_epoch()  # an interrupt in a hook leaves this epoch
+        self._n_left -= 1
+        if self._n_left:
+            return
         epoch, self._epoch = self._epoch, None
         if epoch.call_on_fit_task_end(**self._told(net)):
             net.running_[:] = False
 
     def on_train_end(self, net, **kwargs) -> None:
-        """End what has begun and came to nothing, a step that L-BFGS gave up."""
+        """End what is left: a part of several epochs, a step that L-BFGS gave up."""
         if self._epoch is not None:
             self._epoch.call_on_fit_task_end(estimator=self.known["estimator"])
             self._epoch = None
