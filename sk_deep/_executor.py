@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -60,7 +60,7 @@ class StackExecutor:
 
     def __init__(
         self,
-        parallel: Callable,
+        parallel: Parallel,
         *,
         n_jobs: int | None,
         batch_members: int | str,
