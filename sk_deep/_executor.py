@@ -1,8 +1,9 @@
 """The executor of a search: networks train in stacks, all other fits one by one."""
 
+import contextlib
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -143,9 +144,7 @@ class StackExecutor:
             for i, results in outputs:
                 yield jobs[i], results
         finally:
-            with warnings.catch_warnings():  # of results that an error leaves
-                warnings.simplefilter("ignore")
-                outputs.close()
+            _close(outputs)
 
     def _fit_steps(self, tasks: list[Task], calls: list[Call]) -> dict[tuple, Any]:
         """Fit the steps before the networks, once per split and set of parameters."""
@@ -197,6 +196,14 @@ def _task(i: int, call: Call) -> Task | str:
 def _run(i: int, job: Job) -> tuple[int, list]:
     """Run a job, and tell which one it was."""
     return i, job.run()
+
+
+def _close(outputs: Generator) -> None:
+    """Cancel jobs without joblib's advice on results that nobody takes."""
+    # threads of workers set the filters too, so that it may come as an error
+    with warnings.catch_warnings(), contextlib.suppress(UserWarning):
+        warnings.simplefilter("ignore")
+        outputs.close()
 
 
 def _again(call: Call):

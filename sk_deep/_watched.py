@@ -89,5 +89,9 @@ def _epochs_in_a_task(trial, net, rows):
 
 def attributes(estimator):
     """Tell how a copy of an estimator becomes another: by all attributes in one."""
-    own = {k: value for k, value in vars(estimator).items() if k != PARENT_TASK}
+    own = {
+        name: value.copy() if isinstance(value, list) else value  # the curves
+        for name, value in vars(estimator).items()
+        if name != PARENT_TASK
+    }
     return {"__dict__": own}
