@@ -113,8 +113,8 @@ def searches(report, quick, epochs=EPOCHS):
     get_reusable_executor().shutdown(wait=True)
     report.table(
         "A search",
-        f"2 candidates x 3 folds of a scaled 64-100-10, {epochs} epochs, and the refit. "
-        "A ProgressBar has bars for search, fits, steps and epochs.",
+        f"2 candidates x 3 folds of a scaled 64-100-10, {epochs} epochs, and the "
+        "refit. A ProgressBar has bars for search, fits, steps and epochs.",
         ["", "seconds without", "percent more: bars"],
         rows,
     )
