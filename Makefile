@@ -23,6 +23,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)
 	MPLBACKEND=Agg $(BIN)/python examples/plot_01_hello_digits.py $(DEMO_ARGS)
 	MPLBACKEND=Agg $(BIN)/python examples/plot_batched_search.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_pictures.py
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q

@@ -144,9 +144,13 @@ class Number:
         return f"<= {self.high:.3g}" if self.high < math.inf else ""
 
     def __str__(self):
-        """Return three digits, and the target in brackets; bold if it is missed."""
+        """Return three digits, and the target in brackets; bold if it is missed.
+
+        A count has no decimals.
+        """
         size = abs(self.value)
-        digits = 0 if size >= 100 else 1 if size >= 10 else 2
+        has_none = size >= 100 or isinstance(self.value, int)
+        digits = 0 if has_none else 1 if size >= 10 else 2
         text = f"{self.value:,.{digits}f}"
         if self.target:
             text = f"{text} ({self.target})"
@@ -276,9 +280,10 @@ def environment(n_threads):
 # --------------------------------------------------------------------------------------
 # The command line
 # --------------------------------------------------------------------------------------
-def parse_args(description, sections, argv=None):
+def build_parser(description, sections):
+    """Return the parser of the options that the scripts share."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="fewer turns and sizes")
+    parser.add_argument("--quick", action="store_true", help="do less of everything")
     parser.add_argument(
         "--threads",
         type=int,
@@ -299,17 +304,24 @@ def parse_args(description, sections, argv=None):
         default=Path("build/bench"),
         help="where the tables, numbers and plots go (default: build/bench)",
     )
-    return parser.parse_args(argv)
+    return parser
+
+
+@contextlib.contextmanager
+def equal_terms(n_threads):
+    """Hold the number of threads, and let training end early without a warning."""
+    torch.set_num_threads(n_threads)
+    torch.manual_seed(0)  # plain torch and skorch draw from the global generator
+    with threadpool_limits(n_threads), warnings.catch_warnings():
+        ignore_convergence()
+        yield
 
 
 def main(name, description, sections, argv=None):
     """Run a script: its sections in order, all on equal numbers of threads."""
-    args = parse_args(description, sections, argv)
+    args = build_parser(description, sections).parse_args(argv)
     report = Report(name, args.out, environment(args.threads))
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)  # plain torch and skorch draw from the global generator
-    with threadpool_limits(args.threads), warnings.catch_warnings():
-        ignore_convergence()
+    with equal_terms(args.threads):
         for section in args.only:
             sections[section](report, args.quick)
     report.write()

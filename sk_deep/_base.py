@@ -16,7 +16,12 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_deep import _options
-from sk_deep._compat import OF_A_WATCHED_FIT, check_sample_weight, fit_context
+from sk_deep._compat import (
+    OF_A_WATCHED_FIT,
+    check_sample_weight,
+    fit_context,
+    visual_block,
+)
 from sk_deep._full_batch import train_full_batch
 from sk_deep._net import make_net
 from sk_deep._parameters import Parameters
@@ -451,6 +456,27 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         rows = zip(*present.values(), strict=True)
         return [dict(zip(present, row, strict=True)) for row in rows]
 
+    def _sk_visual_block_(self):
+        """Make the box in scikit-learn's diagrams; it tells what was trained."""
+        return visual_block(self, self._caption() if hasattr(self, "net_") else None)
+
+    def _caption(self):
+        has_epochs = getattr(self, "loss_curve_", None) is not None
+        parts = [
+            _count(self.n_iter_, "epoch" if has_epochs else "iteration"),
+            next(self._goodness()),
+            _count(self.net_.module_.flat.numel(), "weight"),  # biases too
+            str(self.net_.device),
+        ]
+        return ", ".join(parts)
+
+    def _goodness(self):
+        """Say how good it became, by what tells most first."""
+        for name in ("best_validation_score_", "best_loss_", "loss_"):
+            value = getattr(self, name, None)
+            if value is not None:
+                yield f"{name.strip('_').replace('_', ' ')} {value:.4g}"
+
     # ---- prediction and state ------------------------------------------------------
 
     def transform_hidden(self, X, layer=-1):
@@ -585,6 +611,10 @@ def _is_legal(X, n_features):
         return False
     with np.errstate(all="ignore"):
         return np.isfinite(X.sum())
+
+
+def _count(n, what):
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _row_major(X):

@@ -6,6 +6,7 @@ from typing import Any
 from sklearn.base import _fit_context as fit_context
 from sklearn.callback import AutoPropagatedCallback, CallbackContext, ProgressBar
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _fit_and_score as fit_and_score
 from sklearn.model_selection._validation import _score as score
 from sklearn.pipeline import Pipeline
@@ -15,6 +16,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict as lbfgs_print_option
 from sklearn.utils.metaestimators import _safe_split as safe_split
 from sklearn.utils.multiclass import (
@@ -90,7 +92,8 @@ def only_counts(callback: Any) -> bool:
     """
     hooks = "on_fit_task_begin", "on_fit_task_end"
     return all(
-        getattr(type(callback), hook) is getattr(ProgressBar, hook) for hook in hooks
+        getattr(type(callback), hook, None) is getattr(ProgressBar, hook)
+        for hook in hooks
     )
 
 
@@ -127,6 +130,17 @@ def passes_callbacks_on(search: Any, context: CallbackContext | None) -> bool:
     )
 
 
+def visual_block(estimator: Any, caption: str | None) -> Any:
+    """Make the box of an estimator in the diagrams of notebooks, with a caption."""
+    return _VisualBlock(
+        "single",
+        estimator,
+        names=type(estimator).__name__,
+        name_details=str(estimator),
+        name_caption=caption,
+    )
+
+
 def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]:
     """Fit all steps of a pipeline but the last.
 
@@ -160,6 +174,7 @@ def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]
 __all__ = [
     "OF_A_WATCHED_FIT",
     "PARENT_TASK",
+    "BaseSearchCV",
     "Interval",
     "Options",
     "StrOptions",
@@ -187,4 +202,5 @@ __all__ = [
     "score",
     "unwrap_delayed",
     "validate_parameter_constraints",
+    "visual_block",
 ]

@@ -169,6 +169,14 @@ class LayerMonitor(Callback):
     (5, 2)
     """
 
+    def on_train_begin(self, net, **kwargs) -> None:
+        """Check that there are steps to watch."""
+        if net.optimizer is None:
+            raise ValueError(
+                "LayerMonitor watches the steps of a stochastic solver, however: the "
+                "solver takes all data at once."
+            )
+
     def on_epoch_begin(self, net, **kwargs) -> None:
         """Start anew."""
         self._weights = [layer.weight.data for layer in net.module_.linear_layers()]

@@ -125,10 +125,14 @@ class Hidden(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Compute the units' values, (..., batch, units)."""
         if self.dropout is None:
-            h = self.activation(self._normalize(self.linear(x)))
+            h = self.activation(self.pre_activations(x))
         else:
             h = self.dropout.hidden(x, self.linear, self._normalize, self.activation)
         return x + h if self.skips else h  # He et al., eq. 1
+
+    def pre_activations(self, x: Tensor) -> Tensor:
+        """Compute what the activation acts on, without the noise of dropout."""
+        return self._normalize(self.linear(x))
 
     def _normalize(self, z: Tensor) -> Tensor:
         return z if self.normalization is None else self.normalization(z)

@@ -2,9 +2,11 @@
 
 import functools
 import importlib
+import itertools
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +14,14 @@ import torch
 from sklearn.metrics import log_loss
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-common, contenders, bench_fit, bench_predict, bench_scaling, bench_search = map(
+common, contenders, problems = map(
+    importlib.import_module, ("_common", "_contenders", "_problems")
+)
+bench_diagnosis, bench_fit, bench_predict, bench_scaling, bench_search = map(
     importlib.import_module,
     (
-        *("_common", "_contenders"),
-        *("bench_fit", "bench_predict", "bench_scaling", "bench_search"),
+        *("bench_diagnosis", "bench_fit"),
+        *("bench_predict", "bench_scaling", "bench_search"),
     ),
 )
 TINY = contenders.Shape((4, 3, 2), batch_size=10, steps_per_epoch=2, epochs=2)
@@ -68,6 +73,7 @@ def test_contenders_take_turns_and_the_first_does_not_count():
         (common.Number(1.0, low=1.5), "**1.00 (>= 1.5)**"),
         (common.Number(30.0, high=25), "**30.0 (<= 25)**"),
         (common.Number(1.0, low=0.95, high=1.05), "1.00 (0.95 to 1.05)"),
+        (common.Number(21, low=22), "**21 (>= 22)**"),
         (common.Number(np.nan, low=1), "**nan (>= 1)**"),
     ],
 )
@@ -164,3 +170,72 @@ def test_members_of_a_search():
         search = bench_search.search_of(n_members, bench_search.STACK)
         n_candidates = len(search.param_grid["net__alpha"])
         assert n_candidates * len(search.cv) == n_members
+
+
+# ---- the diagnosis ---------------------------------------------------------------
+
+
+def test_planted_problems_cover_all_verdicts():
+    assert len({problem.name for problem in problems.PROBLEMS}) == 24
+    causes = [problem.causes for problem in problems.PROBLEMS]
+    assert len(set(itertools.chain(*causes))) == 15
+    assert sum(len(cause) > 1 for cause in causes) <= 3
+    assert causes.count(("healthy",)) == 3
+
+
+@pytest.mark.parametrize("name", bench_diagnosis.QUICK)
+def test_plant_is_real(name):
+    plant = bench_diagnosis.grow(bench_diagnosis.ROWS[name], cv=3)
+    assert plant.rise.is_met, plant.row()
+
+
+def test_making_a_problem_twice_gives_networks_apart():
+    problem = bench_diagnosis.ROWS["penalty_of_100"]
+    mended, *_ = problem.mend()
+    planted, *_ = problem.make()
+    assert (mended["mlp"].alpha, planted["mlp"].alpha) == (1e-4, 100)
+
+
+@pytest.mark.parametrize("alpha", [100.0, 1e-4])
+def test_outcome_of_a_diagnosis(alpha):
+    def diagnose(estimator, X, y, *, cv, scoring, random_state):
+        suggestion = SimpleNamespace(move="regularisation", param_grid=grid)
+        verdict = SimpleNamespace(key="underfitting")
+        return SimpleNamespace(verdicts=[verdict], suggestions=[suggestion])
+
+    grid = {"mlp__alpha": [alpha]}
+    problem = bench_diagnosis.ROWS["penalty_of_100"]
+    outcome = bench_diagnosis.examine(problem, 2, diagnose)
+    assert outcome.is_right
+    assert outcome.is_better == (alpha < 100)
+    right, healthy, better = bench_diagnosis.totals([outcome])
+    assert [str(row[1]) for row in (right, healthy, better)] == [
+        *("1", "0"),
+        str(int(outcome.is_better)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rates", "is_better"), [([1.0], False), ([1.0, 1e-6], False), ([1.0, 1e-3], True)]
+)
+def test_from_a_diverging_network_to_one_that_beats_a_constant(rates, is_better):
+    def diagnose(estimator, X, y, *, cv, scoring, random_state):
+        grid = {"mlp__learning_rate_init": rates}
+        suggestion = SimpleNamespace(move="learning_rate", param_grid=grid)
+        verdict = SimpleNamespace(key="overfitting")
+        return SimpleNamespace(verdicts=[verdict], suggestions=[suggestion])
+
+    outcome = bench_diagnosis.examine(bench_diagnosis.ROWS["sgd_diverges"], 3, diagnose)
+    assert np.isnan(outcome.before)
+    assert np.isnan(outcome.after) == (rates == [1.0])
+    assert outcome.is_better == is_better
+    assert not outcome.is_right
+
+
+def test_script_of_the_diagnosis(tmp_path):
+    names = ["sgd_diverges", "healthy_diabetes"]
+    args = ["--verify", "--threads", "1", "--out", str(tmp_path), "--only", *names]
+    with torch.random.fork_rng():
+        bench_diagnosis.main(args)
+    numbers = json.loads((tmp_path / "plants.json").read_text())
+    assert list(numbers["plants"]) == names

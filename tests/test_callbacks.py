@@ -373,6 +373,11 @@ def test_monitor_watches_and_changes_nothing(solver, data):
     assert plain.gradient_norm_curve_ is plain.update_ratio_curve_ is None
 
 
+def test_monitor_needs_steps(data):
+    with pytest.raises(ValueError, match="LayerMonitor watches the steps of a stoch"):
+        _fit(data, solver="lbfgs", callbacks=[LayerMonitor()])
+
+
 def test_a_curve_is_one_of_all_epochs(data):
     model = MLPRegressor(**ONE_STEP, warm_start=True).fit(*data)
     model.set_params(callbacks=[LayerMonitor()]).fit(*data)

@@ -18,13 +18,14 @@ LAYERS = [
     {"_backprop", "_penalty", "_steps", "callbacks"},
     {"_net"},
     {"_options", "_parameters", "_state"},
-    {"_full_batch", "_prediction", "_validation", "_watched"},
-    {"_base"},
+    {"_full_batch", "_prediction", "_units", "_validation", "_watched"},
+    {"_base", "plots"},
     {"_classifier", "_members", "_regressor"},
     {"_stacks"},
     {"_tasks"},
     {"_executor"},
     {"search"},
+    {"recipe"},
     {"__init__"},
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

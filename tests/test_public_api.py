@@ -25,6 +25,7 @@ from sklearn import model_selection, neural_network
 from sklearn.datasets import load_iris
 
 import sk_deep
+from sk_deep.recipe import MOVES, RULES
 
 ROOT = Path(__file__).parent.parent
 NETWORKS = ["MLPClassifier", "MLPRegressor"]
@@ -32,7 +33,8 @@ SEARCHES = {  # and whose they are
     "BatchedGridSearchCV": model_selection.GridSearchCV,
     "BatchedRandomizedSearchCV": model_selection.RandomizedSearchCV,
 }
-PUBLIC = sorted([*NETWORKS, *SEARCHES])
+ESTIMATORS = [*NETWORKS, *SEARCHES]
+PUBLIC = sorted([*ESTIMATORS, "Diagnosis", "diagnose"])
 PUBLIC_MODULES = {
     "activations",
     "augmentation",
@@ -43,6 +45,8 @@ PUBLIC_MODULES = {
     "losses",
     "network",
     "normalizations",
+    "plots",
+    "recipe",
     "schedules",
     "search",
     "solvers",
@@ -101,14 +105,14 @@ def test_parameters_of_searches_are_scikit_learns(name):
         assert str(ours[key]) == str(theirs[key])  # nan is not equal to nan
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_all_parameters_have_constraints(name):
     constraints = set(getattr(sk_deep, name)._parameter_constraints)
     names = {parameter.name for parameter in _signature(name)}
     assert constraints - {"pre_dispatch"} == names  # of scikit-learn's searches
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_all_parameters_are_documented(name):
     documented = {
         entry.name: _default(entry.type)
@@ -171,7 +175,7 @@ IGNORED = {
     "ES01",  # a summary may say all there is to say
     "RT02",  # a single return value may have a name, as in scikit-learn
 }
-OF_ESTIMATORS = {"SA01", "EX01"}  # See Also and Examples are for the estimators
+OF_PUBLIC = {"SA01", "EX01"}  # See Also and Examples are for public names
 OF_SECTIONS = {  # inside the package a docstring has all sections, or none
     "PR01",
     "RT01",
@@ -193,11 +197,11 @@ def _methods(cls):
             yield name
 
 
-def _estimator_names():
-    """Yield the estimators and their methods, those of their bases in sk_deep too."""
+def _public_names():
+    """Yield the public names and their methods, those of bases in sk_deep too."""
     for name in PUBLIC:
         yield f"sk_deep.{name}"
-        bases = getattr(sk_deep, name).__mro__
+        bases = getattr(getattr(sk_deep, name), "__mro__", ())
         ours = [cls for cls in bases if cls.__module__.startswith("sk_deep")]
         methods = {method: None for cls in ours for method in _methods(cls)}
         yield from (f"sk_deep.{name}.{method}" for method in methods)
@@ -222,22 +226,22 @@ def _faults(name, ignored):
     return [error for error in validate(name)["errors"] if error[0] not in ignored]
 
 
-@pytest.mark.parametrize("name", list(_estimator_names()))
-def test_docstring_of_estimator(name):
+@pytest.mark.parametrize("name", list(_public_names()))
+def test_docstring_of_public_name(name):
     is_method = name.count(".") > 1
-    assert _faults(name, IGNORED | (OF_ESTIMATORS if is_method else set())) == []
+    assert _faults(name, IGNORED | (OF_PUBLIC if is_method else set())) == []
 
 
 @pytest.mark.parametrize("name", list(_inner_names()))
 def test_docstring(name):
     has_sections = re.search(r"^ *-{3,}$", validate(name)["docstring"], re.MULTILINE)
-    ignored = IGNORED | OF_ESTIMATORS
+    ignored = IGNORED | OF_PUBLIC
     assert _faults(name, ignored if has_sections else ignored | OF_SECTIONS) == []
 
 
 def test_all_docstrings_are_found():
     assert {"sk_deep.MLPClassifier.fit", "sk_deep.MLPRegressor.partial_fit"} <= set(
-        _estimator_names()
+        _public_names()
     )
     assert "sk_deep.network.MLP.forward" in _inner_names()
     assert "sk_deep.losses.Loss.is_legal" not in _inner_names()  # a field
@@ -308,6 +312,13 @@ def test_requirement_is_pinned(line):
     assert requirement.specifier.contains(pinned.removeprefix("=="))
 
 
+def test_page_of_the_recipe_is_the_tables():
+    page = runpy.run_path(str(ROOT / "docs" / "make_recipe.py"))["page"]()
+    assert (ROOT / "docs" / "recipe.md").read_text() == page
+    for name in [*RULES, *MOVES]:
+        assert f"`{name}`" in page
+
+
 def test_page_of_options_is_the_tables():
     page = runpy.run_path(str(ROOT / "docs" / "make_options.py"))["page"]()
     assert (ROOT / "docs" / "options.md").read_text() == page
@@ -317,7 +328,8 @@ def test_page_of_options_is_the_tables():
         for name, table in vars(module).items()
         if name.isupper() and isinstance(table, dict) and not name.startswith("_")
     }
-    del tables["INVERSE_LINKS"]  # which no parameter chooses
+    for name in ("INVERSE_LINKS", "MOVES", "RULES"):  # which no parameter chooses
+        del tables[name]
     assert len(tables) >= 10
     for name in itertools.chain(*tables.values()):
         assert f"`{name}" in page

@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -561,31 +562,28 @@ def test_callbacks_on_a_network_of_a_search_see_each_epoch(stacks):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_fits_are_told_as_jobs_finish(n_jobs, monkeypatch):
     X, y = _data(MLPClassifier)
-    events, run = [], _tasks.Job.run
+    begun, told, run = [], threading.Event(), _tasks.Job.run
+    n_told, in_time = [], []
 
     def spied(job):
-        results = run(job)
-        events.append("run")
-        return results
+        begun.append(job)
+        if len(begun) == 4:  # the last one does not end before others are told
+            in_time.append(told.wait(timeout=20))
+        return run(job)
 
     monkeypatch.setattr(_tasks.Job, "run", spied)
 
     class Teller(Recorder):
-        max_propagation_depth = 0
-
         def on_fit_task_end(self, estimator, context):
             if context.task_name == "candidate-split-evaluation":
-                events.append("told")
-                time.sleep(0.05)  # the other worker goes on meanwhile
+                n_told.append(context.task_id)
+                told.set()
 
     search = _search(BatchedGridSearchCV, n_jobs=n_jobs, batch_members=1, refit=False)
     with parallel_config(backend="threading"):
         search.set_callbacks(Teller()).fit(X, y)
-    assert sorted(events) == 4 * ["run"] + 4 * ["told"]
-    if n_jobs == 1:
-        assert events == 4 * ["run", "told"]
-    else:
-        assert events.index("told") < len(events) - 1 - events[::-1].index("run")
+    assert in_time == [True]
+    assert sorted(n_told) == [0, 1, 2, 3]
 
 
 def test_a_backend_without_generators():

@@ -1,0 +1,165 @@
+"""The pictures of a diagnosis: what was measured, a panel each."""
+
+from typing import Any
+
+import numpy as np
+
+from sk_deep.plots._gradient_flow import GradientFlowDisplay
+from sk_deep.plots._style import COLORS, check_matplotlib, name_epochs
+
+_SIZE = (12, 6.5)  # of the figure, in inches
+_PARTS = {  # of the data: label, colour, marker, line style
+    "train": ("training", COLORS[1], "s", "--"),
+    "test": ("validation", COLORS[0], "o", "-"),
+}
+
+
+class DiagnosisDisplay:
+    """What a diagnosis has measured, as pictures.
+
+    Their panels: scores beside the yardsticks, scores by number of training rows,
+    training loss by epoch, loss by learning rate, gradients by layer and epoch, units
+    by layer. It is recommended to use `Diagnosis.plot` to make one.
+
+    Parameters
+    ----------
+    measurements : Measurements
+        Of a `sk_deep.recipe.Diagnosis`.
+
+    Attributes
+    ----------
+    axes_ : ndarray of Axes of shape (2, 3)
+        The panels.
+
+    figure_ : Figure or SubFigure
+        The figure.
+
+    See Also
+    --------
+    sk_deep.diagnose : Find out what keeps a network from good results.
+
+    Examples
+    --------
+    >>> from sk_deep import MLPClassifier, diagnose
+    >>> from sk_deep.plots import DiagnosisDisplay
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> diagnosis = diagnose(MLPClassifier(max_iter=5), X, y, cv=2)
+    >>> DiagnosisDisplay(diagnosis.measurements).plot().axes_.shape
+    (2, 3)
+    """
+
+    def __init__(self, measurements: Any) -> None:
+        self.measurements = measurements
+
+    def plot(self, fig: Any = None) -> "DiagnosisDisplay":
+        """Draw the panels.
+
+        Parameters
+        ----------
+        fig : Figure or SubFigure, default=None
+            Where to draw; None is a new figure of matplotlib's.
+
+        Returns
+        -------
+        display : DiagnosisDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        """
+        check_matplotlib(f"{type(self).__name__}.plot")
+        if fig is None:
+            import matplotlib.pyplot as plt
+
+            fig = plt.figure(figsize=_SIZE, layout="constrained")
+        self.figure_, self.axes_ = fig, fig.subplots(2, 3)
+        panels = [_scores, _learning_curve, _losses, _rates, _gradients, _units]
+        for ax, panel in zip(self.axes_.flat, panels, strict=True):
+            panel(ax, self.measurements)
+        return self
+
+
+def _scores(ax: Any, m: Any) -> None:
+    """Training and validation scores beside the yardsticks."""
+    contenders = m.contenders()
+    for offset, (part, (label, color, marker, _)) in zip(
+        (-0.15, 0.15), _PARTS.items(), strict=True
+    ):
+        values = [getattr(scores, part) for scores in contenders.values()]
+        ax.errorbar(
+            np.mean(values, axis=1),
+            np.arange(len(values)) + offset,
+            xerr=np.std(values, axis=1),
+            fmt=marker,
+            color=color,
+            capsize=3,
+            label=label,
+        )
+    ax.set_yticks(range(len(contenders)), list(contenders))
+    ax.invert_yaxis()
+    ax.set(xlabel="score", title="scores, mean and deviation over folds")
+    ax.legend()
+
+
+def _learning_curve(ax: Any, m: Any) -> None:
+    """Scores by number of training rows."""
+    curve = m.learning_curve
+    for part, (label, color, marker, style) in _PARTS.items():
+        means = [np.mean(getattr(scores, part)) for scores in curve.values()]
+        ax.plot(list(curve), means, style, marker=marker, color=color, label=label)
+    ax.set(xlabel="training rows", ylabel="score", title="more rows")
+    ax.legend()
+
+
+def _losses(ax: Any, m: Any) -> None:
+    """Training loss by epoch, of each fold."""
+    for curve in m.loss_curves:
+        ax.plot(np.arange(1, len(curve) + 1), curve, color=COLORS[0], alpha=0.7)
+    if m.loss_curves and min(map(min, m.loss_curves)) > 0:
+        ax.set_yscale("log")
+    name_epochs(ax)
+    ax.set(ylabel="training loss", title="training, fold by fold")
+
+
+def _rates(ax: Any, m: Any) -> None:
+    """Loss that a short training reaches, by learning rate."""
+    known = np.isfinite(m.rate_losses)
+    ax.plot(m.rates[known], m.rate_losses[known], marker="o", color=COLORS[0])
+    if known.any():
+        ax.set_xscale("log")
+        if m.rate_losses[known].min() > 0:
+            ax.set_yscale("log")
+    if m.rate is not None:
+        ax.axvline(m.rate, color=COLORS[1], linestyle="--", label="the network's")
+        ax.legend()
+    title = f"loss after {m.rate_epochs} epochs"
+    ax.set(xlabel="learning rate", ylabel="training loss", title=title)
+
+
+def _gradients(ax: Any, m: Any) -> None:
+    """Gradient norms by layer and epoch."""
+    if len(m.gradient_norms):
+        GradientFlowDisplay(m.gradient_norms).plot(ax=ax)
+    else:
+        ax.set_title("no gradients were watched")
+
+
+def _units(ax: Any, m: Any) -> None:
+    """Parts of dead and of saturated units, by hidden layer."""
+    layers = np.arange(1, len(m.dead_units) + 1)
+    ax.bar(layers - 0.2, m.dead_units, 0.4, color=COLORS[1], label="dead")
+    ax.bar(
+        layers + 0.2,
+        m.saturated_units,
+        0.4,
+        color=COLORS[0],
+        hatch="//",
+        label="saturated",
+    )
+    ax.set(xlabel="hidden layer", ylabel="part of the units", ylim=(0, 1))
+    ax.set_xticks(layers)
+    ax.set_title("units")
+    ax.legend()

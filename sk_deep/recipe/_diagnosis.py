@@ -1,0 +1,336 @@
+"""The diagnosis of an estimator: what is wrong, why, and what to try."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_random_state
+
+from sk_deep._base import BaseMLP
+from sk_deep.plots import DiagnosisDisplay
+from sk_deep.recipe._measure import Measurements, Study, measure, network_of
+from sk_deep.recipe._moves import Suggestion
+from sk_deep.recipe._report import html, text
+from sk_deep.recipe._rules import RULES, Case, Evidence
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A cause of trouble, or that there is none.
+
+    Parameters
+    ----------
+    key : str
+        The cause: ``"overfitting"``, ``"healthy"``, ...
+
+    message : str
+        What it means.
+
+    rule : str
+        What it takes to find it.
+
+    evidence : dict of str to float
+        The numbers that speak for it.
+
+    suggestions : list of Suggestion
+        What to try, the first one first.
+    """
+
+    key: str
+    message: str
+    rule: str
+    evidence: Evidence
+    suggestions: list[Suggestion]
+
+
+class Diagnosis:
+    """What `diagnose` found out about an estimator.
+
+    Printed, it is a report; in a notebook it shows the pictures, too.
+
+    Parameters
+    ----------
+    name : str
+        What was diagnosed.
+
+    measurements : Measurements
+        What was measured.
+
+    verdicts : list of Verdict
+        The causes, the likeliest one first; of a healthy network ``"healthy"`` alone.
+
+    Attributes
+    ----------
+    name : str
+        What was diagnosed.
+
+    measurements : Measurements
+        What was measured: scores of the estimator and of the yardsticks, curves,
+        gradients, units, rates, scales. All are plain numbers and arrays.
+
+    verdicts : list of Verdict
+        The causes: `key`, `message`, `rule`, `evidence` and `suggestions` of each.
+
+    suggestions : list of Suggestion
+        Those of all verdicts: `sentence`, `parameters` and `param_grid` of each.
+
+    n_fits : int
+        Number of fits that it took.
+
+    See Also
+    --------
+    diagnose : Diagnose an estimator.
+    sk_deep.RecipeSearchCV : Search that follows the suggestions by itself.
+
+    Examples
+    --------
+    >>> from sk_deep import MLPRegressor, diagnose
+    >>> from sklearn.datasets import make_regression
+    >>> X, y = make_regression(n_features=5, random_state=0)
+    >>> network = MLPRegressor(max_iter=2, random_state=0)
+    >>> diagnosis = diagnose(network, X, y / y.std(), cv=3, random_state=0)
+    >>> print(diagnosis.verdicts[0].key, diagnosis.suggestions[0].param_grid)
+    not_converged {'max_iter': [200, 500], 'n_iter_no_change': [30]}
+    """
+
+    def __init__(
+        self, name: str, measurements: Measurements, verdicts: list[Verdict]
+    ) -> None:
+        self.name = name
+        self.measurements = measurements
+        self.verdicts = verdicts
+
+    @property
+    def suggestions(self) -> list[Suggestion]:
+        """All suggestions, those of the likeliest cause first, each of them once."""
+        found: list[Suggestion] = []
+        for verdict in self.verdicts:
+            found += [one for one in verdict.suggestions if one not in found]
+        return found
+
+    @property
+    def n_fits(self) -> int:
+        """Number of fits that it took."""
+        return self.measurements.n_fits
+
+    def to_frame(self) -> pd.DataFrame:
+        """List the verdicts and their suggestions as a table.
+
+        Returns
+        -------
+        frame : DataFrame
+            A row for each suggestion of each verdict, in order: `verdict`, `message`,
+            `suggestion`, `parameters` and `param_grid`.
+        """
+        rows = [
+            {
+                "verdict": verdict.key,
+                "message": verdict.message,
+                "suggestion": suggestion.sentence,
+                "parameters": ", ".join(suggestion.parameters),
+                "param_grid": suggestion.param_grid,
+            }
+            for verdict in self.verdicts
+            for suggestion in verdict.suggestions
+        ]
+        columns = ["verdict", "message", "suggestion", "parameters", "param_grid"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def plot(self, fig=None):
+        """Draw what was measured.
+
+        Parameters
+        ----------
+        fig : Figure or SubFigure, default=None
+            Where to draw; None is a new figure of matplotlib's.
+
+        Returns
+        -------
+        fig : Figure or SubFigure
+            With a panel each: scores beside the yardsticks, scores by number of
+            training rows, training loss by epoch, loss by learning rate, gradients by
+            layer and epoch, units by layer.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        """
+        return DiagnosisDisplay(self.measurements).plot(fig).figure_
+
+    def __repr__(self):
+        return text(self)
+
+    def _repr_html_(self):
+        return html(self)
+
+
+def diagnose(
+    estimator,
+    X,
+    y,
+    *,
+    X_test=None,
+    y_test=None,
+    cv=5,
+    scoring=None,
+    sample_weight=None,
+    random_state=None,
+):
+    """Find out what keeps a network from good results, and what to try.
+
+    It asks the two questions of the recipe of deep learning: good results on the
+    training data? Good results on the testing data? It answers them with numbers, looks
+    for the classic causes, and suggests parameters, each with a grid ready for a
+    search. A network that is bad on its training rows does not overfit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        An `MLPClassifier` or `MLPRegressor`, or a Pipeline that ends in one. It need
+        not be fitted, and is left as it is; of a fitted one the units that it has are
+        looked at.
+
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Data to fit and to validate on.
+
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets.
+
+    X_test : {array-like, sparse matrix} of shape (n_test, n_features), default=None
+        Data to test on besides; they answer the second question, too.
+
+    y_test : array-like of shape (n_test,) or (n_test, n_outputs), default=None
+        Targets of X_test.
+
+    cv : int, cross-validation generator or iterable, default=5
+        How the data are split; an int is a number of folds, stratified for classifiers.
+
+    scoring : str or callable, default=None
+        How predictions are scored, as in scikit-learn; None is the estimator's `score`.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in training; scores are of unweighted rows, as in
+        scikit-learn's searches.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of parts of the rows, and of the network's randomness if its own
+        `random_state` is None. Pass an int for the same result each time.
+
+    Returns
+    -------
+    diagnosis : Diagnosis
+        Verdicts, the likeliest cause first, with their evidence and suggestions.
+
+    Raises
+    ------
+    ValueError
+        If the estimator is none of these, if there is X_test without y_test or the
+        other way round, or if the data or the parameters are illegal.
+
+    See Also
+    --------
+    sk_deep.RecipeSearchCV : Search that follows the suggestions by itself.
+
+    Notes
+    -----
+    The estimator is fitted on each split, and watched. On the same splits it is
+    compared with yardsticks, so that no absolute idea of a good score is needed: a
+    constant prediction, a linear model and a plain network of 128 units, both on
+    scaled inputs. Then follow the learning curve over a quarter and a half of the
+    rows, a short training with each of a range of learning rates, and the first
+    suggestion of each verdict in turn, until one improves the validation score: that
+    verdict comes first. It takes about ten times as long as a cross-validation.
+
+    References
+    ----------
+    H. Lee, "Recipe of deep learning", lecture of the course Machine Learning, National
+    Taiwan University.
+
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
+    neural networks", AISTATS 2010 (gradients and saturation).
+
+    L. N. Smith, "Cyclical learning rates for training neural networks", WACV 2017, sec.
+    3.3 (the range of learning rates).
+
+    Examples
+    --------
+    >>> from sk_deep import MLPClassifier, diagnose
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> network = MLPClassifier(learning_rate_init=1e-5, max_iter=100)
+    >>> diagnosis = diagnose(network, X, y, random_state=0)
+    >>> diagnosis.verdicts[0].key
+    'learning_rate_too_low'
+    >>> diagnosis.suggestions[0].parameters
+    ('learning_rate_init',)
+    """
+    _check(estimator, X_test, y_test)
+    study = Study(
+        estimator,
+        X,
+        y,
+        cv=cv,
+        scoring=scoring,
+        sample_weight=sample_weight,
+        random_state=check_random_state(random_state),
+    )
+    fitted = estimator if network_of(estimator).__sklearn_is_fitted__() else None
+    test = None if X_test is None else (X_test, y_test)
+    measured = measure(study, fitted=fitted, test=test)
+    verdicts = list(_find_verdicts(study, measured))
+    measured.n_fits = study.n_fits
+    return Diagnosis(type(study.network).__name__, measured, verdicts)
+
+
+def _check(estimator: Any, X_test: Any, y_test: Any) -> None:
+    network = network_of(estimator)
+    if not isinstance(network, BaseMLP):
+        raise ValueError(
+            "estimator must be a network of sk_deep, or a Pipeline that ends in one, "
+            f"however: {network!r}."
+        )
+    if (X_test is None) != (y_test is None):
+        missing = "X_test" if X_test is None else "y_test"
+        raise ValueError(f"X_test and y_test go together, however: {missing} is None.")
+
+
+def _find_verdicts(study: Study, measured: Measurements) -> Iterator[Verdict]:
+    """Apply the rules, and try the first suggestions until one helps.
+
+    The likeliest cause comes first: that whose remedy helps; then follow those that
+    were not tried, in the order of the rules, and those whose remedy did not help.
+    """
+    case = Case(study.estimator, measured)
+    waiting = [
+        Verdict(key, rule.message, rule.rule, evidence, list(rule.suggests(case)))
+        for key, rule in RULES.items()
+        if key != "healthy" and (evidence := rule.finds(case)) is not None
+    ]
+    if not waiting:
+        rule = RULES["healthy"]
+        evidence = rule.finds(case) or {}
+        suggestions = list(rule.suggests(case))
+        yield Verdict("healthy", rule.message, rule.rule, evidence, suggestions)
+    refuted = []
+    while waiting:
+        verdict = waiting.pop(0)
+        if _is_confirmed(study, case, verdict):
+            yield verdict
+            break
+        refuted.append(verdict)
+    yield from waiting
+    yield from refuted
+
+
+def _is_confirmed(study: Study, case: Case, verdict: Verdict) -> bool:
+    """Try the first suggestion, and tell whether it speaks for the verdict."""
+    if not verdict.suggestions:
+        return True
+    scores = study.scores(study.estimator, verdict.suggestions[0].param_grid)
+    means = np.array([np.mean(one.test) for one in scores])
+    best = float(np.max(np.where(np.isfinite(means), means, -np.inf)))
+    verdict.evidence["validation score with the first suggestion"] = best
+    return best > case.bar or not RULES[verdict.key].has_remedy

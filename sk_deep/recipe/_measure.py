@@ -1,0 +1,528 @@
+"""What a diagnosis measures: scores, yardsticks, curves, gradients, units, rates."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+from sklearn.base import clone, is_classifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.metrics import check_scoring, recall_score
+from sklearn.model_selection import ParameterGrid, check_cv, train_test_split
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.multiclass import type_of_target
+
+from sk_deep import _options
+from sk_deep._compat import num_samples, safe_split
+from sk_deep._units import unit_states
+from sk_deep.callbacks import LayerMonitor
+from sk_deep.exceptions import DivergenceError
+from sk_deep.recipe._moves import Facts
+from sk_deep.search import BatchedGridSearchCV
+
+RATE_FACTORS = (1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
+SIZES = (0.25, 0.5)  # parts of the training rows, of the learning curve
+_SHORT_STEPS = 300  # training steps of the sweep over rates
+_PLAIN = {"hidden_layer_sizes": (128,), "max_iter": 100}
+
+
+class Scores(NamedTuple):
+    """Scores of a contender on each split, (n_splits,)."""
+
+    train: NDArray
+    test: NDArray
+
+
+@dataclass
+class Measurements:
+    """What was measured of an estimator. A fold is a fit on the rows of a split.
+
+    Parameters
+    ----------
+    facts : Facts
+        Of the data.
+    network, constant, linear, plain : Scores
+        Of the estimator, of a constant prediction, of a linear model, and of a plain
+        network of one hidden layer, both on scaled inputs.
+    test_score : float or None
+        Score of the estimator on test data of the user's.
+    learning_curve : dict of int to Scores
+        Scores of the estimator by number of training rows, fewest first, all last.
+    loss_curves : list of list of float
+        Training loss by epoch, of each fold.
+    score_curves : list of list of float
+        Validation score by epoch, of each fold with early stopping.
+    n_epochs : ndarray of shape (n_folds,)
+        Epochs that the folds ran.
+    hits_limit : float
+        Part of the folds that `max_iter` ended.
+    errors : list of str
+        What folds that failed say.
+    gradient_norms, update_ratios : ndarray of shape (n_epochs, n_layers)
+        Means over the folds; of no rows where they are not known.
+    dead_units, saturated_units : ndarray of shape (n_hidden_layers,)
+        Parts of the units, means over the folds, or of the fitted estimator.
+    rate : float or None
+        Learning rate of the estimator, if its solver has one.
+    rates, rate_losses : ndarray of shape (n_rates,)
+        Learning rates, and the training loss that a short training reaches with them.
+    rate_epochs : int
+        Epochs of that short training.
+    scales, offsets : ndarray of shape (n_features,)
+        Deviation of the network's inputs, and their mean over it.
+    class_counts, recalls : ndarray of shape (n_classes,)
+        Rows of each class, and the part of them that is found when held out.
+    constant_loss : float
+        Loss of a constant prediction: entropy of the classes, half a variance.
+    target_scale : float
+        Deviation of the targets, of regressors; 1 of classifiers.
+    is_sparse : bool
+        Whether the network gets sparse inputs.
+    n_fits : int
+        Number of fits that it took.
+    """
+
+    facts: Facts
+    network: Scores
+    constant: Scores
+    linear: Scores
+    plain: Scores
+    test_score: float | None
+    learning_curve: dict[int, Scores]
+    loss_curves: list[list[float]]
+    score_curves: list[list[float]]
+    n_epochs: NDArray
+    hits_limit: float
+    errors: list[str]
+    gradient_norms: NDArray
+    update_ratios: NDArray
+    dead_units: NDArray
+    saturated_units: NDArray
+    rate: float | None
+    rates: NDArray
+    rate_losses: NDArray
+    rate_epochs: int
+    scales: NDArray
+    offsets: NDArray
+    class_counts: NDArray
+    recalls: NDArray
+    constant_loss: float
+    target_scale: float
+    is_sparse: bool
+    n_fits: int
+
+    def contenders(self) -> dict[str, Scores]:
+        """Name the estimator and the yardsticks, with their scores."""
+        return {
+            "the network": self.network,
+            "a plain network": self.plain,
+            "a linear model": self.linear,
+            "a constant": self.constant,
+        }
+
+
+class Sweep(NamedTuple):
+    """Learning rates, the loss after a short training with each; inf: it diverges."""
+
+    rate: float | None
+    rates: NDArray
+    rate_losses: NDArray
+    rate_epochs: int
+
+
+class Fold(NamedTuple):
+    """A fit on the rows of a split; one that diverged has no network."""
+
+    network: Any
+    Xt: Any
+    error: str | None = None
+    train_score: float = np.nan
+    test_score: float = np.nan
+    predicted: NDArray | None = None
+
+
+class Study:
+    """An estimator under study, its data and the splits.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A network, or a Pipeline that ends in one; it is left as it is.
+    X, y : array-like
+        The data.
+    cv : int, cross-validation generator or iterable
+        The splits.
+    scoring : str, callable or None
+        How predictions are scored.
+    sample_weight : array-like of shape (n_samples,) or None
+        Weights of the rows in training.
+    random_state : RandomState
+        Source of what is drawn.
+    """
+
+    def __init__(self, estimator, X, y, *, cv, scoring, sample_weight, random_state):
+        self.step = name_of_network(estimator)
+        self.prefix = "" if self.step is None else f"{self.step}__"
+        self.estimator = clone(estimator)
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        if self.network.random_state is None:
+            self.network.set_params(random_state=seed)
+        self.network.set_params(verbose=False)
+        self.X, self.y, self.sample_weight = X, y, sample_weight
+        self.scoring, self.scorer = scoring, check_scoring(self.estimator, scoring)
+        self.random_state = random_state
+        splitter = check_cv(cv, y, classifier=is_classifier(self.network))
+        splits = splitter.split(X, y)
+        self.splits = [(np.asarray(train), np.asarray(test)) for train, test in splits]
+        self.n_fits = 0
+
+    @property
+    def network(self):
+        """The network, which is the last step of a pipeline."""
+        return network_of(self.estimator)
+
+    def facts(self) -> Facts:
+        """Tell what moves may ask of the data."""
+        is_classes = is_classifier(self.network)
+        n_classes = len(np.unique(self.y)) if is_classes and np.ndim(self.y) == 1 else 0
+        n_features = np.shape(self.X)[1]
+        return Facts(num_samples(self.X), n_features, is_classes, n_classes)
+
+    # ---- fits that are watched -----------------------------------------------------
+
+    def fold(self, train: NDArray, test: NDArray) -> Fold:
+        """Fit a copy on the rows of a split, and watch it."""
+        model = clone(self.estimator)
+        network = network_of(model)
+        if not _options.is_full_batch(network):
+            watched = [*(network.callbacks or []), LayerMonitor()]
+            network.set_params(callbacks=watched)
+        X, y = safe_split(model, self.X, self.y, train)
+        X_test, y_test = safe_split(model, self.X, self.y, test, train)
+        Xt = X
+        if self.step is not None and len(model) > 1:
+            Xt = model[:-1].fit_transform(X, y)
+        self.n_fits += 1
+        try:
+            network.fit(Xt, y, **self._weights(train))
+        except DivergenceError as error:
+            return Fold(None, Xt, str(error))
+        scores = self.scorer(model, X, y), self.scorer(model, X_test, y_test)
+        return Fold(network, Xt, None, *scores, model.predict(X_test))
+
+    def test_score(self, fitted, X_test, y_test) -> float:
+        """Score on test data what is fitted already, or else a fit on all rows."""
+        if fitted is not None:
+            return float(self.scorer(fitted, X_test, y_test))
+        model = clone(self.estimator)
+        self.n_fits += 1
+        try:
+            model.fit(self.X, self.y, **self._fit_params(model))
+        except DivergenceError:
+            return np.nan
+        return float(self.scorer(model, X_test, y_test))
+
+    def _fit_params(self, model) -> dict[str, Any]:
+        """Name the weights of all rows as the fit of a model does."""
+        if self.sample_weight is None:
+            return {}
+        name = name_of_network(model)
+        prefix = "" if name is None else f"{name}__"
+        return {f"{prefix}sample_weight": self.sample_weight}
+
+    def _weights(self, rows) -> dict[str, Any]:
+        if self.sample_weight is None:
+            return {}
+        return {"sample_weight": np.asarray(self.sample_weight)[rows]}
+
+    # ---- fits in stacks ------------------------------------------------------------
+
+    def scores(self, model, grid, *, splits=None, scoring=None) -> list[Scores]:
+        """Score the candidates of a grid, on the splits.
+
+        Parameters
+        ----------
+        model : estimator
+            What the grid is of.
+        grid : dict or list of dict
+            Of parameters.
+        splits : list of tuple, default=None
+            Positions that train and that test; None is the splits of the study.
+        scoring : callable, default=None
+            How to score, if not as the study does.
+
+        Returns
+        -------
+        scores : list of Scores
+            Of each candidate; where a fit fails they are not a number.
+        """
+        splits = self.splits if splits is None else splits
+        search = BatchedGridSearchCV(
+            model,
+            grid,
+            cv=splits,
+            scoring=scoring or self.scoring,
+            refit=False,
+            return_train_score=True,
+        )
+        n_candidates = len(ParameterGrid(grid))
+        self.n_fits += n_candidates * len(splits)
+        params = self._fit_params(model)
+        with warnings.catch_warnings():
+            for kind in (ConvergenceWarning, FitFailedWarning, UserWarning):
+                warnings.simplefilter("ignore", kind)
+            try:
+                results = search.fit(self.X, self.y, **params).cv_results_
+            except ValueError as error:
+                if "fits failed" not in str(error):
+                    raise
+                none = np.full(len(splits), np.nan)
+                return [Scores(none, none)] * n_candidates
+        by_split = [
+            np.stack([results[f"split{i}_{part}_score"] for i in range(len(splits))], 1)
+            for part in ("train", "test")
+        ]
+        return [Scores(*pair) for pair in zip(*by_split, strict=True)]
+
+    def instead(self, model, *, is_sparse: bool):
+        """Build the estimator with another model, of scaled inputs, for its network."""
+        steps = [] if self.step is None else [step for _, step in self.estimator.steps]
+        scaler = StandardScaler(with_mean=not is_sparse)
+        return clone(make_pipeline(*steps[:-1], scaler, model))
+
+    def learning_curve(self) -> dict[int, Scores]:
+        """Score the estimator trained on parts of the training rows, fewest first."""
+        found = {}
+        for part in SIZES:
+            splits = [(self._part(train, part), test) for train, test in self.splits]
+            (found[_n_rows(splits)],) = self.scores(self.estimator, {}, splits=splits)
+        return found
+
+    def _part(self, rows: NDArray, part: float) -> NDArray:
+        """Draw a part of the rows, of each class alike where there are enough."""
+        seed = self.random_state.randint(np.iinfo(np.int32).max)
+        y = np.asarray(self.y)[rows]
+        by_class = y if is_classifier(self.network) and y.ndim == 1 else None
+        try:
+            return train_test_split(
+                rows, train_size=part, random_state=seed, stratify=by_class
+            )[0]
+        except ValueError:
+            return train_test_split(rows, train_size=part, random_state=seed)[0]
+
+    def sweep(self) -> "Sweep":
+        """Train for a short while with rates of all sizes, on the first split.
+
+        Returns
+        -------
+        sweep : Sweep
+            The rates, and the training loss that is reached.
+
+        References
+        ----------
+        L. N. Smith, "Cyclical learning rates for training neural networks", WACV 2017,
+        sec. 3.3.
+        """
+        network, (train, test) = self.network, self.splits[0]
+        if _options.is_full_batch(network):
+            return Sweep(None, np.empty(0), np.empty(0), 0)
+        n_steps = -(-len(train) // _options.batch_size(network, len(train)))
+        n_epochs = int(min(network.max_iter, max(5, -(-_SHORT_STEPS // n_steps))))
+        present = _options.pace(network, _options.solver(network)).learning_rate
+        rates = [present * factor for factor in RATE_FACTORS]
+        model = clone(self.estimator)
+        network_of(model).set_params(
+            max_iter=n_epochs,
+            n_iter_no_change=np.inf,
+            early_stopping=False,
+            scoring=None,
+        )
+        grid = {f"{self.prefix}learning_rate_init": rates}
+        found = self.scores(model, grid, splits=[(train, test)], scoring=negative_loss)
+        losses = np.array([-float(scores.train[0]) for scores in found])
+        losses = np.nan_to_num(losses, nan=np.inf)
+        return Sweep(present, np.array(rates), losses, n_epochs)
+
+    def linear_model(self):
+        """Build the linear model of these targets."""
+        if not is_classifier(self.network):
+            return RidgeCV(alphas=np.logspace(-3, 3, 7))
+        model = LogisticRegression(max_iter=500)
+        is_multilabel = type_of_target(self.y) == "multilabel-indicator"
+        return OneVsRestClassifier(model) if is_multilabel else model
+
+    def constant_model(self):
+        """Build the model that predicts a constant."""
+        return DummyClassifier() if is_classifier(self.network) else DummyRegressor()
+
+    def plain_network(self):
+        """Build a plain network of these targets."""
+        network, names = self.network, ["random_state", "device", "dtype"]
+        if not is_classifier(network):
+            names += ["loss", "loss_params"]
+        same = {name: getattr(network, name) for name in names}
+        return type(network)(**same).set_params(**_PLAIN)
+
+
+def name_of_network(estimator) -> str | None:
+    """Tell the name of a pipeline's last step; None of a network alone."""
+    return estimator.steps[-1][0] if isinstance(estimator, Pipeline) else None
+
+
+def network_of(estimator):
+    """Take the network, which is the last step of a pipeline."""
+    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+
+
+def negative_loss(model, X, y) -> float:
+    """Score by the training loss that a fit ended with."""
+    return -network_of(model).loss_
+
+
+# ---- all of it ---------------------------------------------------------------------
+
+
+def measure(study: Study, *, fitted=None, test=None) -> Measurements:
+    """Measure an estimator.
+
+    Parameters
+    ----------
+    study : Study
+        The estimator, its data and the splits.
+    fitted : estimator, default=None
+        The estimator itself, if it is fitted: its units are looked at, and it is what
+        is tested.
+    test : tuple of X and y, default=None
+        Data to test on besides.
+
+    Returns
+    -------
+    measured : Measurements
+        What was measured.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        folds = [study.fold(*split) for split in study.splits]
+        test_score = None if test is None else study.test_score(fitted, *test)
+    is_sparse = scipy.sparse.issparse(folds[0].Xt)
+    network = Scores(
+        np.array([fold.train_score for fold in folds]),
+        np.array([fold.test_score for fold in folds]),
+    )
+    return Measurements(
+        facts=study.facts(),
+        network=network,
+        **_yardsticks(study, is_sparse),
+        test_score=test_score,
+        learning_curve={**study.learning_curve(), _n_rows(study.splits): network},
+        **_records([fold.network for fold in folds if fold.network is not None]),
+        errors=[fold.error for fold in folds if fold.error is not None],
+        **_units(folds if fitted is None else [_as_fold(fitted, study.X)]),
+        **study.sweep()._asdict(),
+        **_scales(folds[0].Xt),
+        **_by_class(study, folds),
+        **_scale_of_targets(study),
+        is_sparse=is_sparse,
+        n_fits=study.n_fits,
+    )
+
+
+def _n_rows(splits: Sequence[tuple[NDArray, NDArray]]) -> int:
+    return int(np.mean([len(train) for train, _ in splits]))
+
+
+def _yardsticks(study: Study, is_sparse: bool) -> dict[str, Scores]:
+    models = {
+        "constant": study.constant_model(),
+        "linear": study.linear_model(),
+        "plain": study.plain_network(),
+    }
+    return {
+        name: study.scores(study.instead(model, is_sparse=is_sparse), {})[0]
+        for name, model in models.items()
+    }
+
+
+def _records(networks: Sequence) -> dict[str, Any]:
+    """Take what the training of networks has recorded."""
+    ends = [network.n_iter_ >= network.max_iter for network in networks]
+    return {
+        "loss_curves": [_curve(one, "loss_curve_") for one in networks],
+        "score_curves": [_curve(one, "validation_scores_") for one in networks],
+        "n_epochs": np.array([network.n_iter_ for network in networks]),
+        "hits_limit": float(np.mean(ends)) if ends else 0.0,
+        "gradient_norms": _mean_curve(networks, "gradient_norm_curve_"),
+        "update_ratios": _mean_curve(networks, "update_ratio_curve_"),
+    }
+
+
+def _curve(network, name: str) -> list:
+    return getattr(network, name, None) or []
+
+
+def _mean_curve(networks: Sequence, name: str) -> NDArray:
+    """Mean of curves, cut to the shortest; of no rows if there is none."""
+    curves = [_curve(network, name) for network in networks]
+    n_epochs = min((len(curve) for curve in curves), default=0)
+    if not n_epochs:
+        return np.empty((0, 0))
+    return np.mean([curve[:n_epochs] for curve in curves], axis=0)
+
+
+def _units(folds: Sequence[Fold]) -> dict[str, NDArray]:
+    """Parts of dead and of saturated units by layer, means over the folds."""
+    found = []
+    for network, Xt in [fold[:2] for fold in folds if fold.network is not None]:
+        states = unit_states(network.net_, network._check_inputs(Xt))
+        found.append([[s.dead.mean(), s.saturated.mean()] for s in states])
+    means = np.mean(found, axis=0).reshape(-1, 2) if found else np.empty((0, 2))
+    return {"dead_units": means[:, 0], "saturated_units": means[:, 1]}
+
+
+def _as_fold(fitted, X) -> Fold:
+    """Take a fitted estimator as a fit on all rows."""
+    has_steps = isinstance(fitted, Pipeline) and len(fitted) > 1
+    return Fold(network_of(fitted), fitted[:-1].transform(X) if has_steps else X)
+
+
+def _scales(Xt) -> dict[str, NDArray]:
+    """Tell the scales of the network's inputs."""
+    scaler = StandardScaler(with_mean=not scipy.sparse.issparse(Xt)).fit(Xt)
+    scales = np.sqrt(scaler.var_)
+    offsets = np.abs(scaler.mean_) / np.where(scales > 0, scales, 1.0)
+    return {"scales": scales, "offsets": offsets}
+
+
+def _by_class(study: Study, folds: Sequence[Fold]) -> dict[str, NDArray]:
+    """Count the rows of each class, and tell the part that is found when held out."""
+    if not study.facts().n_classes or any(fold.predicted is None for fold in folds):
+        return {"class_counts": np.empty(0, int), "recalls": np.empty(0)}
+    y = np.asarray(study.y)
+    labels, counts = np.unique(y, return_counts=True)
+    tests = np.concatenate([test for _, test in study.splits])
+    predicted = np.concatenate([fold.predicted for fold in folds])
+    recalls = recall_score(
+        y[tests], predicted, labels=labels, average=None, zero_division=0
+    )
+    return {"class_counts": counts, "recalls": recalls}
+
+
+def _scale_of_targets(study: Study) -> dict[str, float]:
+    """Tell the size of the targets, and of the loss of a constant."""
+    y = np.asarray(study.y)
+    if not is_classifier(study.network):
+        deviation = float(np.sqrt(np.mean(np.var(y.astype(float), axis=0))))
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        loss = n_outputs * deviation**2 / 2
+        return {"constant_loss": loss, "target_scale": deviation or 1.0}
+    outputs = [y] if y.ndim == 1 else list(y.T)
+    parts = [np.unique(one, return_counts=True)[1] / len(one) for one in outputs]
+    loss = float(sum(-(part * np.log(part)).sum() for part in parts))
+    return {"constant_loss": loss, "target_scale": 1.0}

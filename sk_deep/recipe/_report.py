@@ -1,0 +1,104 @@
+"""The report of a diagnosis, as text and as a page."""
+
+import base64
+import html as escape
+import io
+import textwrap
+from collections.abc import Iterator
+
+import numpy as np
+
+from sk_deep.plots import DiagnosisDisplay
+from sk_deep.recipe._measure import Scores
+
+_WIDTH = 88
+
+
+# ---- as text -----------------------------------------------------------------------
+
+
+def text(diagnosis) -> str:
+    """Write a diagnosis as a readable report."""
+    m = diagnosis.measurements
+    lines = [
+        f"Diagnosis of {diagnosis.name}: {m.facts.n_samples} rows, "
+        f"{m.facts.n_features} features, {diagnosis.n_fits} fits",
+        "",
+        f"{'scores':18}{'training':>18}{'validation':>18}",
+        *(_line_of_scores(*pair) for pair in m.contenders().items()),
+    ]
+    if m.test_score is not None:
+        lines.append(f"{'on the test data':18}{'':18}{m.test_score:>18.3f}")
+    for i, verdict in enumerate(diagnosis.verdicts, start=1):
+        lines += ["", *_lines_of_verdict(i, verdict)]
+    return "\n".join(lines)
+
+
+def _line_of_scores(title: str, scores: Scores) -> str:
+    return f"{title:18}{_told(scores.train):>18}{_told(scores.test):>18}"
+
+
+def _told(values) -> str:
+    if not np.isfinite(values).all():
+        return "diverged"
+    return f"{np.mean(values):.3f} +- {np.std(values):.3f}"
+
+
+def _lines_of_verdict(i: int, verdict) -> Iterator[str]:
+    """Write the first verdict in full, and of others the first suggestion."""
+    yield from _wrapped(f"{i}. {verdict.key}: {verdict.message}", "   ")
+    numbers = [f"{name} {value:.4g}" for name, value in verdict.evidence.items()]
+    yield from _wrapped(f"   Numbers: {', '.join(numbers)}.", "     ")
+    yield from _wrapped(f"   Rule: {verdict.rule}.", "     ")
+    for suggestion in verdict.suggestions[: None if i == 1 else 1]:
+        yield from _wrapped(f"   Try: {suggestion.sentence}", "     ")
+        yield from _wrapped(f"     {suggestion.param_grid}", "      ")
+
+
+def _wrapped(line: str, indent: str) -> list[str]:
+    return textwrap.wrap(line, _WIDTH, subsequent_indent=indent)
+
+
+# ---- as a page ---------------------------------------------------------------------
+
+
+def html(diagnosis) -> str:
+    """Write a diagnosis as HTML that needs nothing else, with the pictures."""
+    rows = "".join(_row_of_verdict(verdict) for verdict in diagnosis.verdicts)
+    head = escape.escape(text(diagnosis).split("\n\n1. ")[0])
+    return (
+        f"<div><pre>{head}</pre><table><thead><tr><th>verdict</th><th>numbers</th>"
+        f"<th>try</th></tr></thead><tbody>{rows}</tbody></table>"
+        f"{_picture(diagnosis)}</div>"
+    )
+
+
+def _row_of_verdict(verdict) -> str:
+    numbers = "<br>".join(f"{k}: {v:.4g}" for k, v in verdict.evidence.items())
+    tries = "".join(
+        f"<li>{escape.escape(one.sentence)}<br>"
+        f"<code>{escape.escape(repr(one.param_grid))}</code></li>"
+        for one in verdict.suggestions
+    )
+    cells = [
+        f"<b>{verdict.key}</b><br>{escape.escape(verdict.message)}"
+        f"<br><small>{escape.escape(verdict.rule)}</small>",
+        numbers,
+        f"<ol>{tries}</ol>",
+    ]
+    style = 'style="text-align: left; vertical-align: top"'
+    return f"<tr>{''.join(f'<td {style}>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _picture(diagnosis) -> str:
+    """Embed the pictures; without matplotlib there are none."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return ""
+    figure = Figure(figsize=(12, 6.5), layout="constrained")  # no window
+    DiagnosisDisplay(diagnosis.measurements).plot(figure)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=72)
+    data = base64.b64encode(file.getvalue()).decode()
+    return f'<img alt="what was measured" src="data:image/png;base64,{data}">'
