@@ -10,17 +10,29 @@ from numbers import Integral
 import numpy as np
 import scipy.sparse
 from sklearn.base import is_classifier
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_deep import _options
-from sk_deep._compat import check_sample_weight, fit_context, visual_block
+from sk_deep._compat import (
+    OF_A_WATCHED_FIT,
+    check_sample_weight,
+    fit_context,
+    visual_block,
+)
 from sk_deep._full_batch import train_full_batch
 from sk_deep._net import make_net
 from sk_deep._parameters import Parameters
 from sk_deep._prediction import hidden_values, predict_outputs, sample_outputs
-from sk_deep._state import describe, go_on_from, net_from_state, net_state
+from sk_deep._state import (
+    copy_in_training,
+    describe,
+    go_on_from,
+    net_from_state,
+    net_state,
+)
 from sk_deep._validation import (
     Fold,
     Rows,
@@ -29,6 +41,7 @@ from sk_deep._validation import (
     split_rows,
     validation_score,
 )
+from sk_deep._watched import attributes, tell_callbacks
 from sk_deep.callbacks import Stopping, ValidationScore, Verbose
 from sk_deep.exceptions import DeviceFallbackWarning, divergence
 
@@ -43,7 +56,7 @@ _CURVES = {
 }
 
 
-class BaseMLP(Parameters):
+class BaseMLP(CallbackSupportMixin, Parameters):
     """What the classifier and the regressor share.
 
     A subclass encodes its target, names its output activation and decides from the
@@ -119,7 +132,11 @@ class BaseMLP(Parameters):
             If the loss or the weights do not stay finite.
         """
         validation = Validation(X_val, y_val, sample_weight_val)
-        return self._swap_in(lambda trial: trial._fit(X, y, sample_weight, validation))
+
+        def train(trial):
+            trial._fit(X, y, sample_weight, validation, watched=self)
+
+        return self._swap_in(train)
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
         """Train for one epoch more, the first time with the classes."""
@@ -143,10 +160,17 @@ class BaseMLP(Parameters):
         except KeyboardInterrupt:
             # NOTE[DIFF] interrupt: scikit-learn warns and returns
             if vars(trial).get("net_") is not vars(self).get("net_"):
-                self.__dict__ = trial.__dict__
+                self._become(trial)
             raise
-        self.__dict__ = trial.__dict__
+        self._become(trial)
         return self
+
+    def _become(self, trial):
+        """Take a trial's attributes, and keep those that end with the fit."""
+        own = {
+            name: vars(self)[name] for name in OF_A_WATCHED_FIT if name in vars(self)
+        }
+        self.__dict__ = {**vars(trial), **own}
 
     def _copy(self):
         """Copy the estimator, sharing its parameters, net and attributes."""
@@ -154,7 +178,7 @@ class BaseMLP(Parameters):
         twin.__dict__.update(self.__dict__)
         return twin
 
-    def _fit(self, X, y, sample_weight, validation, incremental=False):
+    def _fit(self, X, y, sample_weight, validation, incremental=False, watched=None):
         fresh = not hasattr(self, "net_") or not (self.warm_start or incremental)
         _options.hidden_units(self)  # its error comes before those of the data
         rows = self._check_rows(X, y, sample_weight, fresh, incremental)
@@ -164,14 +188,15 @@ class BaseMLP(Parameters):
             self._start_afresh(net, random_states, draw_seed)
         else:
             self._go_on_from(net, self.net_, draw_seed, incremental)
-        if net.optimizer is None:
-            data = net.data(rows.X, rows.target, rows.weight)
-            self._fit_full_batch(net, data, validation)
-        else:
-            fold = self._fold(rows, validation, random_states)
-            self._fit_stochastic(net, fold, random_states, incremental)
-        if not np.isfinite(net.module_.flat.sum().item()):
-            raise divergence(self.n_iter_)
+        data = {"X": X, "rows": rows, "sample_weight": sample_weight}
+        with tell_callbacks(watched, self, net, **data) as tasks:
+            if net.optimizer is None:
+                self._fit_full_batch(net, rows, validation, tasks)
+            else:
+                fold = self._fold(rows, validation, random_states)
+                self._fit_stochastic(net, fold, random_states, incremental, tasks)
+            if not np.isfinite(net.module_.flat.sum().item()):
+                raise divergence(self.n_iter_)
 
     def _check_rows(self, X, y, sample_weight, fresh, incremental):
         """Check training data, and encode the targets."""
@@ -283,26 +308,29 @@ class BaseMLP(Parameters):
 
     # ---- the two ways to train -----------------------------------------------------
 
-    def _fit_full_batch(self, net, data, validation):
+    def _fit_full_batch(self, net, rows, validation, tasks):
         if validation.is_given:
             raise ValueError(
                 "X_val and y_val are for early stopping, which solver='lbfgs' has not."
             )
         verbose = self.verbose is True or self.verbose >= 1
         self._forget_curves()
+        for task in tasks:
+            task.snapshot = self._as_if_stopped
+        net.call_first(tasks)
+        data = net.data(rows.X, rows.target, rows.weight)
         try:
             self.loss_, self.n_iter_ = train_full_batch(
                 net, data, max_fun=self.max_fun, tol=self.tol, verbose=verbose
             )
         except KeyboardInterrupt:
             if net.n_finished_:
-                self.n_iter_ = net.n_finished_
-                self.loss_ = net.history[self.n_iter_ - 1, "train_loss"]
+                self._adopt_last_iteration(net)
                 self._adopt(net)
             raise
         self._adopt(net)
 
-    def _fit_stochastic(self, net, fold, random_states, incremental):
+    def _fit_stochastic(self, net, fold, random_states, incremental, tasks):
         train, valid = fold.data(net)
         net.batch_size = self._clip_batch_size(len(train))
         net.random_states = random_states if self.shuffle else ()
@@ -312,7 +340,9 @@ class BaseMLP(Parameters):
             parts = fold.parts(self.n_members)
             score = validation_score([self] * self.n_members, parts)
             ours.insert(0, ValidationScore(score))
-        net.call_first([*ours, stopping])
+        for task in tasks:
+            task.snapshot = functools.partial(self._as_if_stopped, stopping=stopping)
+        net.call_first([*ours, stopping, *tasks])
         try:
             net.partial_fit(train, valid, epochs=1 if incremental else None)
         finally:
@@ -388,6 +418,10 @@ class BaseMLP(Parameters):
         self.coefs_ = net.module_.coefs()
         self.intercepts_ = net.module_.intercepts()
 
+    def _adopt_last_iteration(self, net):
+        self.n_iter_ = net.n_finished_
+        self.loss_ = net.history[self.n_iter_ - 1, "train_loss"]
+
     def _adopt_curves(self, net, stopping):
         rows = net.history[: net.n_finished_]
         self.n_iter_ = net.n_finished_
@@ -399,10 +433,20 @@ class BaseMLP(Parameters):
             # a monitor may have joined later, or left: a curve is one of all epochs
             setattr(self, name, curve if len(curve) == n_before + len(rows) else None)
         self.loss_ = self.loss_curve_[-1]
-        self._watched = (self._watches(), stopping.best, stopping.n_stale)
+        self._watched = (self._watches(), stopping.best.copy(), stopping.n_stale.copy())
         best = float(stopping.best.mean())
         self.best_loss_ = None if stopping.validates else -best
         self.best_validation_score_ = best if stopping.validates else None
+
+    def _as_if_stopped(self, net, stopping=None):
+        """List the attributes that a fit leaves whose training stops now."""
+        twin = self._copy()
+        twin._adopt(copy_in_training(net, with_training=self.warm_start))
+        if net.n_finished_ and stopping is None:
+            twin._adopt_last_iteration(net)
+        elif net.n_finished_:
+            twin._adopt_curves(net, stopping)
+        return attributes(twin)
 
     @property
     def history_(self):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import _fit_context as fit_context
-from sklearn.callback import AutoPropagatedCallback
+from sklearn.callback import AutoPropagatedCallback, CallbackContext, ProgressBar
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _fit_and_score as fit_and_score
@@ -30,6 +30,10 @@ from torch import _foreach_copy_ as foreach_copy
 from torch import _fused_adam_ as fused_adam
 from torch.autograd import Variable
 from torch.nn import Module
+
+# what scikit-learn keeps on an estimator while callbacks watch its fit
+OF_A_WATCHED_FIT = "_callback_fit_ctx", "_skl_callbacks_to_teardown"
+PARENT_TASK = "_parent_callback_ctx"
 
 # torch.autograd.grad without its checks, which cost as much as a small backward pass
 run_backward = Variable._execution_engine.run_backward
@@ -98,15 +102,55 @@ def predicts_only(scorer: Any) -> bool:
     return is_theirs and isinstance(scorer, _BaseScorer | _PassthroughScorer)
 
 
-def has_callbacks(estimator: Any) -> bool:
-    """Whether callbacks of scikit-learn watch an estimator."""
-    return bool(getattr(estimator, "_skl_callbacks", []))
+def callbacks_on(estimator: Any) -> list:
+    """List the callbacks of scikit-learn that watch an estimator."""
+    return getattr(estimator, "_skl_callbacks", [])
 
 
-def passes_callbacks_on(search: Any) -> bool:
-    """Whether callbacks of scikit-learn watch what a search fits."""
-    callbacks = getattr(search, "_skl_callbacks", [])
-    return any(isinstance(one, AutoPropagatedCallback) for one in callbacks)
+def only_counts(callback: Any) -> bool:
+    """Whether a callback of scikit-learn's counts tasks, and does not look at them.
+
+    What others do cannot be known: one that looks at nothing may still time the tasks,
+    or stop them.
+    """
+    hooks = "on_fit_task_begin", "on_fit_task_end"
+    return all(
+        getattr(type(callback), hook, None) is getattr(ProgressBar, hook)
+        for hook in hooks
+    )
+
+
+def begin_watched_fit(estimator: Any, max_subtasks: int | None) -> CallbackContext:
+    """Set up the callbacks that watch a fit, and make the context of its root task."""
+    return estimator._init_callback_context(max_subtasks=max_subtasks)
+
+
+def passes_callbacks_on(search: Any, context: CallbackContext | None) -> bool:
+    """Whether callbacks on a search watch what it fits, and do more than to count.
+
+    Parameters
+    ----------
+    search : estimator
+        The search.
+    context : CallbackContext or None
+        Of one of its fits.
+
+    Returns
+    -------
+    passes_on : bool
+        Whether one goes down from that context.
+    """
+    if context is None:
+        return False
+    return any(
+        isinstance(one, AutoPropagatedCallback)
+        and not only_counts(one)
+        and (
+            one.max_propagation_depth is None
+            or one.max_propagation_depth > context._propagation_depth
+        )
+        for one in callbacks_on(search)
+    )
 
 
 def visual_block(estimator: Any, caption: str | None) -> Any:
@@ -151,10 +195,14 @@ def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]
 
 
 __all__ = [
+    "OF_A_WATCHED_FIT",
+    "PARENT_TASK",
     "BaseSearchCV",
     "Interval",
     "Options",
     "StrOptions",
+    "begin_watched_fit",
+    "callbacks_on",
     "check_method_params",
     "check_optimize_result",
     "check_partial_fit_first_call",
@@ -170,6 +218,7 @@ __all__ = [
     "is_hooked",
     "lbfgs_print_option",
     "num_samples",
+    "only_counts",
     "passes_callbacks_on",
     "predicts_only",
     "replace_executor",

@@ -1,7 +1,9 @@
 """The executor of a search: networks train in stacks, all other fits one by one."""
 
+import contextlib
+import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -10,10 +12,11 @@ import torch
 from joblib import effective_n_jobs
 from joblib.logger import short_format_time
 from sklearn.base import clone
-from sklearn.utils.parallel import delayed
+from sklearn.utils.parallel import Parallel, delayed
 
 from sk_deep import _options
 from sk_deep._compat import (
+    callbacks_on,
     check_method_params,
     fit_and_score,
     num_samples,
@@ -91,7 +94,7 @@ class StackExecutor:
 
     def __init__(
         self,
-        parallel: Callable,
+        parallel: Parallel,
         *,
         n_jobs: int | None,
         batch_members: int | str,
@@ -120,9 +123,6 @@ class StackExecutor:
         found: list[Any] = [_task(i, call) for i, call in enumerate(calls)]
         for tasks in _waves([one for one in found if isinstance(one, Task)], calls):
             self._run(tasks, calls, found)
-        for call, result in zip(calls, found, strict=True):
-            if isinstance(result, dict):
-                _tell(call, result)
         alone = {i: reason for i, reason in enumerate(found) if isinstance(reason, str)}
         if self.verbose > 0:
             for reason, n in Counter(alone.values()).items():
@@ -148,10 +148,36 @@ class StackExecutor:
             for chunk in self._cut(group, calls, inputs)
         ]
         jobs.sort(key=_work, reverse=True)
-        all_results = self.parallel(delayed(Job.run)(job) for job in jobs)
-        for job, results in zip(jobs, all_results, strict=True):
+        run = self._run_jobs if any(map(_is_told, calls)) else self._run_all
+        for job, results in run(jobs):
             for task, result in zip(job.tasks, results, strict=True):
                 found[task.index] = result
+                if isinstance(result, dict):
+                    _tell(calls[task.index], result)
+
+    def _run_all(self, jobs: list[Job]) -> Iterable[tuple[Job, list]]:
+        """Run jobs, and give each with its results."""
+        all_results = self.parallel(delayed(Job.run)(job) for job in jobs)
+        return zip(jobs, all_results, strict=True)
+
+    def _run_jobs(self, jobs: list[Job]) -> Iterator[tuple[Job, list]]:
+        """Run jobs, and yield each with its results as soon as it has finished."""
+        try:
+            # on the workers that those of the search are, too
+            parallel = Parallel(
+                self.n_jobs,
+                return_as="generator_unordered",
+                pre_dispatch=self.parallel.pre_dispatch,
+            )
+        except ValueError:  # as of "multiprocessing"
+            yield from self._run_all(jobs)
+            return
+        outputs = parallel(delayed(_run)(i, job) for i, job in enumerate(jobs))
+        try:
+            for i, results in outputs:
+                yield jobs[i], results
+        finally:
+            _close(outputs)
 
     def _fit_steps(self, tasks: list[Task], calls: list[Call]) -> dict[tuple, Any]:
         """Fit the steps before the networks, once per split and set of parameters."""
@@ -194,10 +220,23 @@ def _unwrap(delayed_call: tuple) -> Call:
 
 
 def _task(i: int, call: Call) -> Task | str:
-    if passes_callbacks_on(call.options["caller"]):
+    if passes_callbacks_on(call.options["caller"], call.options["callback_ctx"]):
         return "scikit-learn's callbacks watch it"
     split, _ = call.options["split_progress"]
     return make_task(i, split, call.model, call.y, call.options["parameters"])
+
+
+def _run(i: int, job: Job) -> tuple[int, list]:
+    """Run a job, and tell which one it was."""
+    return i, job.run()
+
+
+def _close(outputs: Generator) -> None:
+    """Cancel jobs without joblib's advice on results that nobody takes."""
+    # threads of workers set the filters too, so that it may come as an error
+    with warnings.catch_warnings(), contextlib.suppress(UserWarning):
+        warnings.simplefilter("ignore")
+        outputs.close()
 
 
 def _again(call: Call):
@@ -262,10 +301,15 @@ def _size(X) -> tuple[int, int]:
 # ---- what is told of a fit ---------------------------------------------------------
 
 
+def _is_told(call: Call) -> bool:
+    """Whether someone is told of a fit: callbacks or the user."""
+    return bool(callbacks_on(call.options["caller"])) or call.options["verbose"] > 1
+
+
 def _tell(call: Call, result: dict[str, Any]) -> None:
     """Tell callbacks and the user of a fit, as `_fit_and_score` does."""
     options = call.options
-    if options["callback_ctx"] is not None:
+    if options["callback_ctx"] is not None and callbacks_on(options["caller"]):
         fit_params = check_method_params(
             call.X, params=options["fit_params"] or {}, indices=options["train"]
         )

@@ -40,39 +40,46 @@ def train_full_batch(
     options = {"max_fun": max_fun, "tol": tol, "verbose": verbose}
     options.update(net.paces[0].arguments)
     net.start()
+    net.kept_ = []  # the network itself holds what a search left
     batch = net.prepare(data.take(slice(None)))
     net.trained_ = net.running_.copy()
     found = []
     with threads_for(net.module_.flat.shape[-1] * len(data)):
         for i in range(len(net.running_)):
-            member = net.module_.member(i)
             net.notify("on_train_begin", X=data, y=None)  # a training of its own
             try:
-                found.append(_minimize(net, member, batch, **options))
-            finally:  # an interrupted search leaves its last iteration
-                net.module_.set_member(i, member)
+                found.append(_minimize(net, i, batch, **options))
+            finally:
                 net.end()
             net.notify("on_train_end", X=data, y=None)
     losses, n_iters = zip(*found, strict=True)
     return float(np.mean(losses)), max(n_iters)
 
 
-def _minimize(net: Net, module: MLP, batch: Batch, **options) -> tuple[float, int]:
-    """Train one network in place; return its loss and the iterations."""
-    last_loss = np.nan
+def _minimize(net: Net, i: int, batch: Batch, **options) -> tuple[float, int]:
+    """Train one member in place; return its loss and the iterations.
+
+    An interrupted search leaves the last iteration.
+    """
+    module = net.module_.member(i)
+    last_loss, has_begun = np.nan, False
     finished = module.flat.numpy(force=True).astype(float)
     differentiate = differentiator(module, net.criterion_)
 
     def objective(parameters: NDArray) -> tuple[float, NDArray]:
-        nonlocal last_loss
+        nonlocal last_loss, has_begun
+        if not has_begun:
+            has_begun = True
+            net.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
         # NOTE[DIFF] L-BFGS on float32 inputs: scikit-learn's weights become float64
         module.flat.copy_(torch.from_numpy(parameters))
         last_loss = net.loss(net.gradient(differentiate, batch)).item()
         return last_loss, module.flat_grad.numpy(force=True).astype(float)
 
     def end_iteration(parameters: NDArray) -> None:
-        nonlocal finished
-        net.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
+        nonlocal finished, has_begun
+        has_begun = False
+        module.flat.copy_(torch.from_numpy(parameters))
         net.history.record("train_loss", last_loss)
         finished = parameters.copy()
         net.end_epoch({"dataset_train": None, "dataset_valid": None})
@@ -80,7 +87,12 @@ def _minimize(net: Net, module: MLP, batch: Batch, **options) -> tuple[float, in
             net.running_[:] = True  # for the members to come
             raise StopIteration
 
+    def catch_up() -> None:
+        _settle_moments(module, batch)
+        net.module_.set_member(i, module)
+
     module.train()
+    net.catch_up_ = catch_up
     try:
         finished, loss, n_iter = minimize_lbfgs(
             objective,
@@ -91,7 +103,10 @@ def _minimize(net: Net, module: MLP, batch: Batch, **options) -> tuple[float, in
         )
     finally:
         module.flat.copy_(torch.from_numpy(finished))
-        _settle_moments(module, batch)
+        catch_up()
+        net.catch_up_ = None
+        if has_begun:  # and came to nothing
+            net.history.pop()
     return loss, n_iter
 
 

@@ -75,6 +75,8 @@ class Net(NeuralNet):
         Epochs of this optimizer, and rows seen in all.
     n_finished_ : int
         Epochs that the present training has finished.
+    catch_up_ : callable or None
+        Brings `module_` up to date, where it is not what the loop trains.
     """
 
     def __init__(
@@ -237,6 +239,7 @@ class Net(NeuralNet):
         self.epoch_values_: dict[str, NDArray] = {}
         self.outputs_: list[Tensor] = []
         self.n_finished_ = 0
+        self.catch_up_: Callable[[], None] | None = None
         self.batches_: Any = None
         self.alpha_, self.l1_ratio_, self.label_smoothing_ = (
             self._number(values)
@@ -309,7 +312,11 @@ class Net(NeuralNet):
             if not any(_has_stopped(callback) for _, callback in self.callbacks_):
                 raise
             self.running_[:] = False
-        self.n_finished_ += 1
+        self.note_finished_epoch()
+
+    def note_finished_epoch(self) -> None:
+        """Count the present epoch as finished; its results are those kept."""
+        self.n_finished_ = len(self.history)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Take a step on each batch, and record the mean loss."""

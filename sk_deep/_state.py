@@ -54,6 +54,30 @@ def net_from_state(state: Mapping[str, Any], *, device: str) -> Net:
     return net
 
 
+def copy_in_training(net: Net, *, with_training: bool) -> Net:
+    """Copy a net in training as it would be if training stopped now.
+
+    Parameters
+    ----------
+    net : Net
+        The net; its next epoch may have begun.
+    with_training : bool
+        As in `net_state`.
+
+    Returns
+    -------
+    twin : Net
+        With the weights that are kept, for prediction.
+    """
+    if net.catch_up_ is not None:
+        net.catch_up_()
+    state = net_state(net, with_training=with_training)
+    names = ("flat", "flat_buffers")
+    for name, (kept, _) in zip(names, net.kept_, strict=False):  # of L-BFGS none
+        state[name] = _to_numpy(kept)
+    return net_from_state(state, device=net.device)
+
+
 def go_on_from(net: Net, old: Net, *, with_optimizer: bool) -> bool:
     """Give a new net the weights and the generator of an old one of its description.
 

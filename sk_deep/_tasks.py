@@ -22,9 +22,9 @@ from sk_deep import _options
 from sk_deep._batches import is_read_by_batch
 from sk_deep._classifier import MLPClassifier
 from sk_deep._compat import (
+    callbacks_on,
     check_method_params,
     fit_steps_before,
-    has_callbacks,
     num_samples,
     predicts_only,
     safe_split,
@@ -118,8 +118,8 @@ def make_task(
         _options.hidden_units(network)
         _options.device(network)
         reason = reason_against(network)
-        watched = [model, *dict(model.steps).values()] if is_pipeline else []
-        if any(map(has_callbacks, watched)):
+        watched = [model, *dict(model.steps).values()] if is_pipeline else [model]
+        if any(map(callbacks_on, watched)):
             reason = "scikit-learn's callbacks watch it"
     except Exception as error:  # the fit alone tells it in its own way
         return str(error)

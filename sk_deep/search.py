@@ -125,6 +125,11 @@ class BatchedGridSearchCV(_Batched, GridSearchCV):
     above 1), networks with ``callbacks`` or ``verbose``, and those with code of one's
     own as activation, loss, solver, schedule or augmentation.
 
+    Callbacks of scikit-learn on the search (`set_callbacks`) are told of each fit when
+    its stack has finished. A `sklearn.callback.ProgressBar` leaves the stacks as they
+    are, as do callbacks that end at the search (``max_propagation_depth=0``). Others
+    that go down to the networks may look at each epoch: all fits then go one by one.
+
     Examples
     --------
     >>> from sk_deep import BatchedGridSearchCV, MLPClassifier
@@ -287,6 +292,11 @@ class BatchedRandomizedSearchCV(_Batched, RandomizedSearchCV):
     One by one, as in scikit-learn, go: ``solver="lbfgs"``, ensembles (``n_members``
     above 1), networks with ``callbacks`` or ``verbose``, and those with code of one's
     own as activation, loss, solver, schedule or augmentation.
+
+    Callbacks of scikit-learn on the search (`set_callbacks`) are told of each fit when
+    its stack has finished. A `sklearn.callback.ProgressBar` leaves the stacks as they
+    are, as do callbacks that end at the search (``max_propagation_depth=0``). Others
+    that go down to the networks may look at each epoch: all fits then go one by one.
 
     Examples
     --------

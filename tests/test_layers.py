@@ -18,7 +18,7 @@ LAYERS = [
     {"_backprop", "_penalty", "_steps", "callbacks"},
     {"_net"},
     {"_options", "_parameters", "_state"},
-    {"_full_batch", "_prediction", "_units", "_validation"},
+    {"_full_batch", "_prediction", "_units", "_validation", "_watched"},
     {"_base", "plots"},
     {"_classifier", "_members", "_regressor"},
     {"_stacks"},

@@ -1254,7 +1254,6 @@ def test_networks_are_let_go_after_their_scores(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [RecordingCallback, RecordingAutoPropagatedCallback])
-@pytest.mark.filterwarnings("ignore:.*does not support callbacks:UserWarning")
 def test_callbacks_of_scikit_learn_are_told_of_all_fits(kind):
     X, y = _data("binary")
     counts = []

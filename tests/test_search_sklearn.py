@@ -115,7 +115,7 @@ WITH_NETWORKS = {  # name -> parameters of the networks besides the small ones
     "test_score_rejects_params_with_no_routing_enabled": {},
     "test_search_with_estimators_issue_29157": {},
     "test_cv_results_multi_size_array": {},
-    "test_search_callbacks_no_propagation": {},
+    "test_search_callbacks_propagation": {},
     "test_search_callbacks_receive_sample_weight": {},
     "test_search_callbacks_receive_search_instance": {},
 }
@@ -152,7 +152,7 @@ NOT_WITH_NETWORKS = {
     "test_search_cv_using_minimal_compatible_estimator": "is about no base class",
     "test_search_html_repr": "looks for the names of its estimators",
     "test_cv_results_dtype_issue_29074": BELOW,
-    "test_search_callbacks_propagation": "networks take no callbacks of scikit-learn's",
+    "test_search_callbacks_no_propagation": "networks take scikit-learn's callbacks",
     "test_search_callbacks_with_partial_fit_failures": BELOW,
 }
 _WORDS = {

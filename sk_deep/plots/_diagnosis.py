@@ -9,8 +9,8 @@ from sk_deep.plots._style import COLORS, check_matplotlib, name_epochs
 
 _SIZE = (12, 6.5)  # of the figure, in inches
 _PARTS = {  # of the data: label, colour, marker, line style
-    "train": ("training", COLORS[1], "s", "--"),
-    "test": ("validation", COLORS[0], "o", "-"),
+    "train": ("training", COLORS[0], "o", "-"),
+    "test": ("validation", COLORS[1], "s", "--"),
 }
 
 

@@ -1,7 +1,9 @@
 """What a diagnosis measures: scores, yardsticks, curves, gradients, units, rates."""
 
+import contextlib
+import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,14 +12,18 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.exceptions import (
+    ConvergenceWarning,
+    FitFailedWarning,
+    UndefinedMetricWarning,
+)
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import check_scoring, recall_score
 from sklearn.model_selection import ParameterGrid, check_cv, train_test_split
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_consistent_length
 
 from sk_deep import _options
 from sk_deep._compat import num_samples, safe_split
@@ -47,7 +53,7 @@ class Measurements:
     Parameters
     ----------
     facts : Facts
-        Of the data.
+        Of the data, as the network gets them.
     network, constant, linear, plain : Scores
         Of the estimator, of a constant prediction, of a linear model, and of a plain
         network of one hidden layer, both on scaled inputs.
@@ -56,7 +62,7 @@ class Measurements:
     learning_curve : dict of int to Scores
         Scores of the estimator by number of training rows, fewest first, all last.
     loss_curves : list of list of float
-        Training loss by epoch, of each fold.
+        Training loss by epoch, of each fold; none of solver "lbfgs".
     score_curves : list of list of float
         Validation score by epoch, of each fold with early stopping.
     n_epochs : ndarray of shape (n_folds,)
@@ -175,24 +181,37 @@ class Study:
         if self.network.random_state is None:
             self.network.set_params(random_state=seed)
         self.network.set_params(verbose=False)
+        check_consistent_length(X, y, sample_weight)
         self.X, self.y, self.sample_weight = X, y, sample_weight
-        self.scoring, self.scorer = scoring, check_scoring(self.estimator, scoring)
+        self.scoring, self.scorer = scoring, self._scorer(scoring)
         self.random_state = random_state
-        splitter = check_cv(cv, y, classifier=is_classifier(self.network))
-        splits = splitter.split(X, y)
-        self.splits = [(np.asarray(train), np.asarray(test)) for train, test in splits]
+        self.splits = self._splits(cv)
         self.n_fits = 0
+
+    def _scorer(self, scoring):
+        if isinstance(scoring, list | tuple | set | dict):
+            raise ValueError(f"scoring must be a single score, however: {scoring!r}.")
+        return check_scoring(self.estimator, scoring)
+
+    def _splits(self, cv) -> list[tuple[NDArray, NDArray]]:
+        """Positions of the rows that train and of those that test, of each split."""
+        splitter = check_cv(cv, self.y, classifier=is_classifier(self.network))
+        rows = np.arange(num_samples(self.X))
+        pairs = splitter.split(self.X, self.y)  # of positions, or of masks
+        splits = [(rows[np.asarray(a)], rows[np.asarray(b)]) for a, b in pairs]
+        if not splits:
+            raise ValueError(f"cv must give a split or more, however: {cv!r}.")
+        return splits
 
     @property
     def network(self):
         """The network, which is the last step of a pipeline."""
         return network_of(self.estimator)
 
-    def facts(self) -> Facts:
-        """Tell what moves may ask of the data."""
+    def facts(self, n_features: int) -> Facts:
+        """Tell what moves may ask of the data, which the network gets."""
         is_classes = is_classifier(self.network)
         n_classes = len(np.unique(self.y)) if is_classes and np.ndim(self.y) == 1 else 0
-        n_features = np.shape(self.X)[1]
         return Facts(num_samples(self.X), n_features, is_classes, n_classes)
 
     # ---- fits that are watched -----------------------------------------------------
@@ -208,26 +227,42 @@ class Study:
         X_test, y_test = safe_split(model, self.X, self.y, test, train)
         Xt = X
         if self.step is not None and len(model) > 1:
-            Xt = model[:-1].fit_transform(X, y)
+            before = model[:-1]
+            Xt = before.fit_transform(X, y)
+            model.steps[:-1] = before.steps  # with a memory they are others
         self.n_fits += 1
         try:
             network.fit(Xt, y, **self._weights(train))
+            scores = self._score(model, X, y), self._score(model, X_test, y_test)
         except DivergenceError as error:
             return Fold(None, Xt, str(error))
-        scores = self.scorer(model, X, y), self.scorer(model, X_test, y_test)
         return Fold(network, Xt, None, *scores, model.predict(X_test))
 
     def test_score(self, fitted, X_test, y_test) -> float:
         """Score on test data what is fitted already, or else a fit on all rows."""
-        if fitted is not None:
-            return float(self.scorer(fitted, X_test, y_test))
-        model = clone(self.estimator)
-        self.n_fits += 1
         try:
+            if fitted is not None:
+                return self._score(fitted, X_test, y_test)
+            model = clone(self.estimator)
+            self.n_fits += 1
             model.fit(self.X, self.y, **self._fit_params(model))
+            return self._score(model, X_test, y_test)
         except DivergenceError:
             return np.nan
-        return float(self.scorer(model, X_test, y_test))
+
+    def _score(self, model, X, y) -> float:
+        """Score a fitted copy, unless its last step has thrown the weights too far."""
+        predicted = model.predict(X)
+        is_far = predicted.dtype.kind == "f" and not np.isfinite(predicted).all()
+        score = -np.inf if is_far else float(self.scorer(model, X, y))
+        if np.isnan(score):
+            raise ValueError(
+                "the score must be a number on the rows of each split and on the test "
+                f"data, however: it is not on {num_samples(X)} row(s)."
+            )
+        if np.isinf(score):
+            raise DivergenceError("Predictions of the trained network are not finite.")
+        return score
 
     def _fit_params(self, model) -> dict[str, Any]:
         """Name the weights of all rows as the fit of a model does."""
@@ -275,9 +310,7 @@ class Study:
         n_candidates = len(ParameterGrid(grid))
         self.n_fits += n_candidates * len(splits)
         params = self._fit_params(model)
-        with warnings.catch_warnings():
-            for kind in (ConvergenceWarning, FitFailedWarning, UserWarning):
-                warnings.simplefilter("ignore", kind)
+        with _quiet(FitFailedWarning, UserWarning):
             try:
                 results = search.fit(self.X, self.y, **params).cv_results_
             except ValueError as error:
@@ -310,12 +343,16 @@ class Study:
         seed = self.random_state.randint(np.iinfo(np.int32).max)
         y = np.asarray(self.y)[rows]
         by_class = y if is_classifier(self.network) and y.ndim == 1 else None
+        n = max(1, int(part * len(rows)))
+        if n == len(rows):
+            return rows
+        draw = functools.partial(
+            train_test_split, rows, train_size=n, random_state=seed
+        )
         try:
-            return train_test_split(
-                rows, train_size=part, random_state=seed, stratify=by_class
-            )[0]
-        except ValueError:
-            return train_test_split(rows, train_size=part, random_state=seed)[0]
+            return draw(stratify=by_class)[0]
+        except ValueError:  # a class has too few
+            return draw()[0]
 
     def sweep(self) -> "Sweep":
         """Train for a short while with rates of all sizes, on the first split.
@@ -347,16 +384,17 @@ class Study:
         grid = {f"{self.prefix}learning_rate_init": rates}
         found = self.scores(model, grid, splits=[(train, test)], scoring=negative_loss)
         losses = np.array([-float(scores.train[0]) for scores in found])
-        losses = np.nan_to_num(losses, nan=np.inf)
+        losses = np.where(np.isnan(losses), np.inf, losses)
         return Sweep(present, np.array(rates), losses, n_epochs)
 
     def linear_model(self):
         """Build the linear model of these targets."""
         if not is_classifier(self.network):
             return RidgeCV(alphas=np.logspace(-3, 3, 7))
-        model = LogisticRegression(max_iter=500)
-        is_multilabel = type_of_target(self.y) == "multilabel-indicator"
-        return OneVsRestClassifier(model) if is_multilabel else model
+        if type_of_target(self.y) == "multilabel-indicator":  # the same, label by label
+            network = type(self.network)(hidden_layer_sizes=(), device="cpu")
+            return network.set_params(solver="lbfgs", alpha=1.0, max_iter=500)
+        return LogisticRegression(max_iter=500)
 
     def constant_model(self):
         """Build the model that predicts a constant."""
@@ -386,6 +424,15 @@ def negative_loss(model, X, y) -> float:
     return -network_of(model).loss_
 
 
+@contextlib.contextmanager
+def _quiet(*kinds: type[Warning]) -> Iterator[None]:
+    """Keep back what fits warn of that the measurements tell anyway."""
+    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+        for kind in (ConvergenceWarning, *kinds):
+            warnings.simplefilter("ignore", kind)
+        yield
+
+
 # ---- all of it ---------------------------------------------------------------------
 
 
@@ -407,8 +454,7 @@ def measure(study: Study, *, fitted=None, test=None) -> Measurements:
     measured : Measurements
         What was measured.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with _quiet(UndefinedMetricWarning):
         folds = [study.fold(*split) for split in study.splits]
         test_score = None if test is None else study.test_score(fitted, *test)
     is_sparse = scipy.sparse.issparse(folds[0].Xt)
@@ -416,8 +462,9 @@ def measure(study: Study, *, fitted=None, test=None) -> Measurements:
         np.array([fold.train_score for fold in folds]),
         np.array([fold.test_score for fold in folds]),
     )
+    facts = study.facts(np.shape(folds[0].Xt)[1])
     return Measurements(
-        facts=study.facts(),
+        facts=facts,
         network=network,
         **_yardsticks(study, is_sparse),
         test_score=test_score,
@@ -427,7 +474,7 @@ def measure(study: Study, *, fitted=None, test=None) -> Measurements:
         **_units(folds if fitted is None else [_as_fold(fitted, study.X)]),
         **study.sweep()._asdict(),
         **_scales(folds[0].Xt),
-        **_by_class(study, folds),
+        **_by_class(study, facts.n_classes, folds),
         **_scale_of_targets(study),
         is_sparse=is_sparse,
         n_fits=study.n_fits,
@@ -454,8 +501,8 @@ def _records(networks: Sequence) -> dict[str, Any]:
     """Take what the training of networks has recorded."""
     ends = [network.n_iter_ >= network.max_iter for network in networks]
     return {
-        "loss_curves": [_curve(one, "loss_curve_") for one in networks],
-        "score_curves": [_curve(one, "validation_scores_") for one in networks],
+        "loss_curves": _curves(networks, "loss_curve_"),
+        "score_curves": _curves(networks, "validation_scores_"),
         "n_epochs": np.array([network.n_iter_ for network in networks]),
         "hits_limit": float(np.mean(ends)) if ends else 0.0,
         "gradient_norms": _mean_curve(networks, "gradient_norm_curve_"),
@@ -463,13 +510,15 @@ def _records(networks: Sequence) -> dict[str, Any]:
     }
 
 
-def _curve(network, name: str) -> list:
-    return getattr(network, name, None) or []
+def _curves(networks: Sequence, name: str) -> list[list]:
+    """List the curves of networks that have one."""
+    found = [getattr(network, name, None) for network in networks]
+    return [curve for curve in found if curve]
 
 
 def _mean_curve(networks: Sequence, name: str) -> NDArray:
     """Mean of curves, cut to the shortest; of no rows if there is none."""
-    curves = [_curve(network, name) for network in networks]
+    curves = _curves(networks, name)
     n_epochs = min((len(curve) for curve in curves), default=0)
     if not n_epochs:
         return np.empty((0, 0))
@@ -500,9 +549,11 @@ def _scales(Xt) -> dict[str, NDArray]:
     return {"scales": scales, "offsets": offsets}
 
 
-def _by_class(study: Study, folds: Sequence[Fold]) -> dict[str, NDArray]:
+def _by_class(
+    study: Study, n_classes: int, folds: Sequence[Fold]
+) -> dict[str, NDArray]:
     """Count the rows of each class, and tell the part that is found when held out."""
-    if not study.facts().n_classes or any(fold.predicted is None for fold in folds):
+    if not n_classes or any(fold.predicted is None for fold in folds):
         return {"class_counts": np.empty(0, int), "recalls": np.empty(0)}
     y = np.asarray(study.y)
     labels, counts = np.unique(y, return_counts=True)

@@ -28,7 +28,10 @@ def text(diagnosis) -> str:
         *(_line_of_scores(*pair) for pair in m.contenders().items()),
     ]
     if m.test_score is not None:
-        lines.append(f"{'on the test data':18}{'':18}{m.test_score:>18.3f}")
+        lines.append(f"{'on the test data':36}{_number(m.test_score, '.3f'):>18}")
+    if m.errors:
+        failure = f"The network failed on {len(m.errors)} split(s): {m.errors[0]}"
+        lines += ["", *_wrapped(failure, "  ")]
     for i, verdict in enumerate(diagnosis.verdicts, start=1):
         lines += ["", *_lines_of_verdict(i, verdict)]
     return "\n".join(lines)
@@ -40,14 +43,19 @@ def _line_of_scores(title: str, scores: Scores) -> str:
 
 def _told(values) -> str:
     if not np.isfinite(values).all():
-        return "diverged"
+        return "failed"
     return f"{np.mean(values):.3f} +- {np.std(values):.3f}"
+
+
+def _number(value: float, form: str = ".4g") -> str:
+    """Write a number; a loss or score that is not one is of fits that failed."""
+    return format(value, form) if np.isfinite(value) else "failed"
 
 
 def _lines_of_verdict(i: int, verdict) -> Iterator[str]:
     """Write the first verdict in full, and of others the first suggestion."""
     yield from _wrapped(f"{i}. {verdict.key}: {verdict.message}", "   ")
-    numbers = [f"{name} {value:.4g}" for name, value in verdict.evidence.items()]
+    numbers = [f"{name} {_number(value)}" for name, value in verdict.evidence.items()]
     yield from _wrapped(f"   Numbers: {', '.join(numbers)}.", "     ")
     yield from _wrapped(f"   Rule: {verdict.rule}.", "     ")
     for suggestion in verdict.suggestions[: None if i == 1 else 1]:
@@ -74,7 +82,7 @@ def html(diagnosis) -> str:
 
 
 def _row_of_verdict(verdict) -> str:
-    numbers = "<br>".join(f"{k}: {v:.4g}" for k, v in verdict.evidence.items())
+    numbers = "<br>".join(f"{k}: {_number(v)}" for k, v in verdict.evidence.items())
     tries = "".join(
         f"<li>{escape.escape(one.sentence)}<br>"
         f"<code>{escape.escape(repr(one.param_grid))}</code></li>"

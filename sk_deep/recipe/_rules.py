@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sk_deep.recipe._measure import Measurements, name_of_network, network_of
-from sk_deep.recipe._moves import Suggestion, suggest
+from sk_deep.recipe._moves import MOVES, Suggestion, suggest
 
 Evidence = dict[str, float]
 
@@ -281,16 +281,18 @@ def _learning_rate_too_low(case: Case) -> Evidence | None:
 
 def _not_converged(case: Case) -> Evidence | None:
     m = case.measured
-    if not m.loss_curves or m.hits_limit < 0.5 or not case.is_behind:
+    if m.hits_limit < 0.5 or not case.is_behind:
         return None
-    falls = [_fall(curve) for curve in m.loss_curves]
-    if np.mean(falls) < _FALLING:
-        return None
-    return {
+    found = {
         "epochs": float(np.max(m.n_epochs)),
         "part of the folds that max_iter ended": m.hits_limit,
-        "fall of the loss over the last fifth": float(np.mean(falls)),
     }
+    if not m.loss_curves:  # of "lbfgs", which else ends where the loss is flat
+        return found
+    fall = float(np.mean([_fall(curve) for curve in m.loss_curves]))
+    if fall < _FALLING:
+        return None
+    return {**found, "fall of the loss over the last fifth": fall}
 
 
 def _fall(curve: list[float]) -> float:
@@ -329,7 +331,7 @@ def _overfitting(case: Case) -> Evidence | None:
 
 def _needs_more_data(case: Case) -> Evidence | None:
     m = case.measured
-    rows, half = list(m.learning_curve.items())[-2]
+    rows, half = list(m.learning_curve.items())[-2:][0]
     if case.is_untrained or case.train - case.test < _MARGIN * case.span:
         return None
     if not _exceeds(m.network.test, half.test, _SLOPE * case.span):
@@ -343,7 +345,7 @@ def _needs_more_data(case: Case) -> Evidence | None:
 def _moves(case: Case, *keys: str) -> Iterator[Suggestion]:
     for key in keys:
         found = suggest(key, case.network, case.measured.facts, case.prefix)
-        if found is not None:
+        if found is not None and all(found.param_grid.values()):  # there is a value
             yield found
 
 
@@ -356,10 +358,10 @@ def _scale(case: Case) -> Iterator[Suggestion]:
     estimator, sentence = case.estimator, "Scale the inputs by a StandardScaler."
     scaler = StandardScaler(with_mean=not case.measured.is_sparse)
     if isinstance(estimator, Pipeline):
-        idle = [name for name, step in estimator.steps[:-1] if step == "passthrough"]
-        name = name_of_network(estimator)
-        scaled = make_pipeline(scaler, clone(case.network))
-        grid = {idle[-1]: [scaler]} if idle else {name: [scaled]}
+        *before, (name, network) = estimator.steps
+        grid = {name: [make_pipeline(scaler, clone(network))]}
+        if before and before[-1][1] == "passthrough":
+            grid = {before[-1][0]: [scaler]}
         yield Suggestion("scaling", sentence, grid)
     yield from _moves(case, "scaling")
 
@@ -398,8 +400,10 @@ def _less_regularisation(case: Case) -> Iterator[Suggestion]:
     network, grid = case.network, {}
     if network.alpha >= 0.1:
         grid["alpha"] = [network.alpha / 100, 1e-4]
-    if np.max(network.dropout) >= 0.5 or network.input_dropout >= 0.5:
-        grid.update(dropout=[0.0, 0.1], input_dropout=[0.0])
+    if np.max(network.dropout) >= 0.5:
+        grid["dropout"] = [0.0, 0.1]
+    if network.input_dropout >= 0.5:
+        grid["input_dropout"] = [0.0, 0.1]
     if network.max_norm is not None:
         grid["max_norm"] = [None]
     if grid:
@@ -407,14 +411,16 @@ def _less_regularisation(case: Case) -> Iterator[Suggestion]:
 
 
 def _linear(case: Case) -> Iterator[Suggestion]:
-    yield _custom(
-        case,
-        "smaller_network",
-        "Try a network that is linear: what it cannot express is not needed here.",
-        activation=["identity"],
-        alpha=[1e-4, 1e-1, 10.0],
-    )
+    sentence = "Try a network that is linear: what it cannot express is not needed."
+    grid = {**_with_activations(case, ["identity"]), "alpha": [1e-4, 1e-1, 10.0]}
+    yield _custom(case, "smaller_network", sentence, **grid)
     yield from _moves(case, "regularisation", "smaller_network", "early_stopping")
+
+
+def _with_activations(case: Case, names: list[str]) -> dict[str, list]:
+    """Take other activations, and set back what is illegal beside them."""
+    grid = MOVES["activation"].grid(case.network, case.measured.facts)
+    return {**grid, "activation": names} if grid else {}
 
 
 def _flat_activations(case: Case) -> Iterator[Suggestion]:
@@ -423,8 +429,8 @@ def _flat_activations(case: Case) -> Iterator[Suggestion]:
 
 def _leaky(case: Case) -> Iterator[Suggestion]:
     sentence = "Take an activation whose slope is nowhere 0: no unit can die."
-    names = ["leaky_relu", "elu", "silu"]
-    yield _custom(case, "activation", sentence, activation=names)
+    grid = _with_activations(case, ["leaky_relu", "elu", "silu"])
+    yield _custom(case, "activation", sentence, **grid)
     yield from _moves(case, "scaling", "initial_weights", "learning_rate")
 
 

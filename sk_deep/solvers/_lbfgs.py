@@ -59,12 +59,22 @@ def minimize_lbfgs(
     D. Liu and J. Nocedal, "On the limited memory BFGS method for large scale
     optimization", Mathematical Programming 1989.
     """
+    is_stopped = False
+
+    def told(parameters: NDArray) -> None:
+        nonlocal is_stopped
+        try:
+            callback(parameters)
+        except StopIteration:
+            is_stopped = True
+            raise
+
     result = scipy.optimize.minimize(
         objective,
         start,
         method="L-BFGS-B",
         jac=True,
-        callback=callback,
+        callback=told,
         options={
             "maxfun": max_fun,
             "maxiter": max_iter,
@@ -73,5 +83,8 @@ def minimize_lbfgs(
             **options,
         },
     )
-    n_iter = check_optimize_result("lbfgs", result, max_iter)
+    # who stops a search does not ask whether it has converged
+    n_iter = (
+        result.nit if is_stopped else check_optimize_result("lbfgs", result, max_iter)
+    )
     return np.asarray(result.x), float(result.fun), int(n_iter)
