@@ -410,10 +410,10 @@ def test_the_seed_is_of_the_parts_of_the_rows_alone_if_the_network_has_one():
     network = classifier(random_state=3, learning_rate_init=0.1, max_iter=10)
     one, other = (diagnose(network, X, y, cv=2, random_state=i) for i in range(2))
     assert one.measurements.loss_curves == other.measurements.loss_curves
-    curves = one.measurements.learning_curve, other.measurements.learning_curve
-    assert any(
-        not np.array_equal(curves[0][n].train, curves[1][n].train) for n in curves[0]
-    )
+    curves = [each.measurements.learning_curve for each in (one, other)]
+    *parts, whole = curves[0]
+    assert any(np.any(curves[0][n].test != curves[1][n].test) for n in parts)
+    assert_same(curves[0][whole], curves[1][whole])
 
 
 @pytest.mark.parametrize("is_in_pipeline", [False, True])
@@ -425,8 +425,8 @@ def test_a_fitted_estimator_is_what_is_tested(data, is_in_pipeline):
     if is_in_pipeline:
         estimator = make_pipeline(StandardScaler(with_mean=False), network)
     estimator.fit(X, y)
-    for layer in network.coefs_:
-        layer[:] = 0.0
+    for weights, biases in zip(network.coefs_, network.intercepts_, strict=True):
+        weights[:], biases[:] = 0.0, -1.0
     before = joblib.hash((estimator.predict(X), list(vars(network))))
     diagnosis = run(Row(estimator, data, {"X_test": X, "y_test": y}))
     assert joblib.hash((estimator.predict(X), list(vars(network)))) == before
