@@ -214,7 +214,6 @@ __all__ = [
     "foreach_copy",
     "fused_adam",
     "given_to",
-    "has_callbacks",
     "is_hooked",
     "lbfgs_print_option",
     "num_samples",
