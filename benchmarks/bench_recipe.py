@@ -28,7 +28,7 @@ from sk_deep import (
 )
 
 N_FOLDS = 5
-N_CANDIDATES = 60  # of the recipe
+N_CANDIDATES = 50  # of the recipe, its budget "auto"
 POOR = {
     "activation": "logistic",
     "solver": "sgd",
