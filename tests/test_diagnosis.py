@@ -515,6 +515,6 @@ def test_the_page_escapes_what_a_user_named():
 
 def test_a_failure_is_told():
     text = " ".join(repr(diagnosis_of("diverges")).split())
-    assert "The network failed on 2 split(s): " in text
+    assert "The network failed, splits: 2. " in text
     assert diagnosis_of("diverges").measurements.errors[0] in text
     assert "the network failed failed" in text

@@ -36,6 +36,7 @@ _RECALL = 0.6  # of the most frequent class's
 _SCALES = 30.0
 _SCALE_RANGE = 0.1, 10.0
 _OFFSET = 10.0
+_ELSE_BETTER = "; and a yardstick better in validation"
 
 
 class Case(NamedTuple):
@@ -439,6 +440,15 @@ def _generalise(case: Case) -> Iterator[Suggestion]:
     yield from _moves(case, *keys, "smaller_network", "ensemble")
 
 
+def _more(case: Case) -> Iterator[Suggestion]:
+    yield from _moves(case, "ensemble")
+    sentence = "See whether a wider or deeper network does better still."
+    facts = case.measured.facts
+    found = suggest("network", case.network, facts, case.prefix, sentence)
+    if found is not None:
+        yield found
+
+
 @dataclass(frozen=True)
 class Rule:
     """A row of `RULES`.
@@ -469,7 +479,7 @@ RULES: dict[str, Rule] = {
         _unscaled_inputs,
         "The inputs are not scaled, and on scaled ones others do better.",
         f"deviations outside {_SCALE_RANGE}, or {_SCALES:g} times apart, or means "
-        f"{_OFFSET:g} deviations from 0",
+        f"{_OFFSET:g} deviations from 0{_ELSE_BETTER}",
         _scale,
     ),
     "label_noise": Rule(
@@ -492,7 +502,7 @@ RULES: dict[str, Rule] = {
         _exploding_gradients,
         "Signals and gradients grow from layer to layer.",
         f"a gradient norm above {_LARGE_GRADIENT:g} in the first epoch, and a loss that"
-        " starts at 10 times that of a constant prediction",
+        f" starts at 10 times that of a constant prediction{_ELSE_BETTER}",
         lambda case: _moves(
             case, "scaling", "initial_weights", "gradient_clip", "activation"
         ),
@@ -501,7 +511,7 @@ RULES: dict[str, Rule] = {
         _learning_rate_too_high,
         "The learning rate is too high: steps jump over the minimum.",
         f"half the rate or less reaches a loss {_WORSE_LOSS:g} times lower in a short "
-        "training, and no higher rate does",
+        f"training, and no higher rate one that is lower still{_ELSE_BETTER}",
         _lower_rate,
     ),
     "vanishing_gradients": Rule(
@@ -509,33 +519,33 @@ RULES: dict[str, Rule] = {
         "The gradient vanishes on its way to the first layers: they hardly learn. A "
         "deep network that is bad on its training rows does not overfit.",
         f"four hidden layers or more, one with less than {_VANISHING:g} of the output "
-        "layer's gradient in the first epoch",
+        f"layer's gradient in the first epoch{_ELSE_BETTER}",
         _flat_activations,
     ),
     "saturated_units": Rule(
         _saturated_units,
         "Units are saturated: their activation is flat on nearly all rows.",
-        f"{_MANY_UNITS:.0%} of a hidden layer",
+        f"{_MANY_UNITS:.0%} of a hidden layer{_ELSE_BETTER}",
         _flat_activations,
     ),
     "dead_units": Rule(
         _dead_units,
         "Units are dead: the same on all rows, and no gradient reaches them.",
-        f"{_MANY_UNITS:.0%} of a hidden layer",
+        f"{_MANY_UNITS:.0%} of a hidden layer{_ELSE_BETTER}",
         _leaky,
     ),
     "learning_rate_too_low": Rule(
         _learning_rate_too_low,
         "The learning rate is too low: the weights hardly move.",
         f"steps below {_SMALL_STEP:g} of the weights, and a higher rate reaches a loss "
-        f"{_WORSE_LOSS:g} times lower in a short training",
+        f"{_WORSE_LOSS:g} times lower in a short training{_ELSE_BETTER}",
         _higher_rate,
     ),
     "not_converged": Rule(
         _not_converged,
         "Training has not converged: it ends while the loss is still falling.",
         f"max_iter ends half of the folds or more, and the last fifth of the epochs "
-        f"lowers the loss by {_FALLING:.0%}",
+        f"lowers the loss by {_FALLING:.0%}, or the solver is lbfgs{_ELSE_BETTER}",
         lambda case: _moves(case, "epochs", "learning_rate", "mini_batch", "solver"),
     ),
     "underfitting": Rule(
@@ -568,6 +578,6 @@ RULES: dict[str, Rule] = {
         "Nothing is wrong: good on the training rows, and as good as the yardsticks on "
         "others.",
         "no other rule holds",
-        lambda case: _moves(case, "ensemble", "network"),
+        _more,
     ),
 }
