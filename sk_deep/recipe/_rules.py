@@ -128,19 +128,20 @@ class Case(NamedTuple):
         return norms[0] if len(norms) else np.empty(0)
 
     @property
+    def rate(self) -> float:
+        """Learning rate; not a number of a solver that has none."""
+        return np.nan if self.measured.rate is None else self.measured.rate
+
+    @property
     def own_loss(self) -> float:
         """Loss that a short training reaches with the present rate."""
         m = self.measured
-        return float(m.rate_losses[np.argmin(np.abs(m.rates - self.measured.rate))])
+        return float(m.rate_losses[np.argmin(np.abs(m.rates - self.rate))])
 
     def best_rate(self, *, above: bool) -> tuple[float, float]:
         """Find the best rate above or below the present one, and its loss."""
         m = self.measured
-        chosen = (
-            m.rates > 2 * self.measured.rate
-            if above
-            else m.rates < self.measured.rate / 2
-        )
+        chosen = m.rates > 2 * self.rate if above else m.rates < self.rate / 2
         i = int(np.argmin(np.where(chosen, m.rate_losses, np.inf)))
         return float(m.rates[i]), float(m.rate_losses[i])
 
@@ -370,11 +371,9 @@ def _scale(case: Case) -> Iterator[Suggestion]:
 def _rates(case: Case, *, above: bool) -> Iterator[Suggestion]:
     rate, _ = case.best_rate(above=above)
     rates = [float(f"{rate * factor:.1g}") for factor in (1 / 3, 1.0, 3.0)]
-    rates = [one for one in rates if (one > case.measured.rate) == above]
+    rates = [one for one in rates if (one > case.rate) == above]
     word = "Raise" if above else "Lower"
-    sentence = (
-        f"{word} the learning rate from {case.measured.rate:g} to about {rate:.1g}."
-    )
+    sentence = f"{word} the learning rate from {case.rate:g} to about {rate:.1g}."
     yield _custom(case, "learning_rate", sentence, learning_rate_init=rates)
 
 
