@@ -228,7 +228,7 @@ def test_sweep_over_rates(name):
 
 def test_rates_that_diverge_have_an_infinite_loss():
     model = estimator("values", solver="sgd", learning_rate_init=0.1)
-    model.set_params(mlpregressor__max_iter=100)
+    model.set_params(mlpregressor__max_iter=100, mlpregressor__dtype="float32")
     m = diagnose(model, *data("values"), cv=splitter("values"), random_state=0)
     m = m.measurements
     for rate, loss in zip(m.rates[-2:], m.rate_losses[-2:], strict=True):

@@ -99,14 +99,16 @@ def _scores(ax: Any, m: Any) -> None:
             label=label,
         )
     ax.set_yticks(range(len(contenders)), list(contenders))
-    ax.invert_yaxis()
+    ax.set_ylim(len(contenders) + 0.3, -0.5)  # a place for the legend below
     ax.set(xlabel="score", title="scores, mean and deviation over folds")
-    ax.legend()
+    ax.legend(loc="lower center", ncols=2)
 
 
 def _learning_curve(ax: Any, m: Any) -> None:
     """Scores by number of training rows."""
     curve = m.learning_curve
+    if not np.isfinite([scores.test for scores in curve.values()]).any():
+        return _leave_empty(ax, "no scores by number of rows")
     for part, (label, color, marker, style) in _PARTS.items():
         means = [np.mean(getattr(scores, part)) for scores in curve.values()]
         ax.plot(list(curve), means, style, marker=marker, color=color, label=label)
@@ -116,9 +118,11 @@ def _learning_curve(ax: Any, m: Any) -> None:
 
 def _losses(ax: Any, m: Any) -> None:
     """Training loss by epoch, of each fold."""
+    if not m.loss_curves:
+        return _leave_empty(ax, "no loss by epoch")
     for curve in m.loss_curves:
         ax.plot(np.arange(1, len(curve) + 1), curve, color=COLORS[0], alpha=0.7)
-    if m.loss_curves and min(map(min, m.loss_curves)) > 0:
+    if min(map(min, m.loss_curves)) > 0:
         ax.set_yscale("log")
     name_epochs(ax)
     ax.set(ylabel="training loss", title="training, fold by fold")
@@ -126,15 +130,19 @@ def _losses(ax: Any, m: Any) -> None:
 
 def _rates(ax: Any, m: Any) -> None:
     """Loss that a short training reaches, by learning rate."""
+    if m.rate is None:
+        return _leave_empty(ax, "no learning rate to vary")
     known = np.isfinite(m.rate_losses)
+    ax.set_xscale("log")
+    if (m.rate_losses > 0).all():
+        ax.set_yscale("log")
     ax.plot(m.rates[known], m.rate_losses[known], marker="o", color=COLORS[0])
-    if known.any():
-        ax.set_xscale("log")
-        if m.rate_losses[known].min() > 0:
-            ax.set_yscale("log")
-    if m.rate is not None:
-        ax.axvline(m.rate, color=COLORS[1], linestyle="--", label="the network's")
-        ax.legend()
+    if not known.all():
+        at_the_top = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        ones, far = np.ones((~known).sum()), m.rates[~known]
+        ax.plot(far, ones, "x", color=COLORS[0], label="diverges", **at_the_top)
+    ax.axvline(m.rate, color=COLORS[1], linestyle="--", label="the network's")
+    ax.legend()
     title = f"loss after {m.rate_epochs} epochs"
     ax.set(xlabel="learning rate", ylabel="training loss", title=title)
 
@@ -144,11 +152,13 @@ def _gradients(ax: Any, m: Any) -> None:
     if len(m.gradient_norms):
         GradientFlowDisplay(m.gradient_norms).plot(ax=ax)
     else:
-        ax.set_title("no gradients were watched")
+        _leave_empty(ax, "no gradients by epoch")
 
 
 def _units(ax: Any, m: Any) -> None:
     """Parts of dead and of saturated units, by hidden layer."""
+    if not len(m.dead_units):
+        return _leave_empty(ax, "no hidden units to look at")
     layers = np.arange(1, len(m.dead_units) + 1)
     ax.bar(layers - 0.2, m.dead_units, 0.4, color=COLORS[1], label="dead")
     ax.bar(
@@ -163,3 +173,8 @@ def _units(ax: Any, m: Any) -> None:
     ax.set_xticks(layers)
     ax.set_title("units")
     ax.legend()
+
+
+def _leave_empty(ax: Any, title: str) -> None:
+    """Tell that there is nothing to draw."""
+    ax.set(title=title, xticks=[], yticks=[])

@@ -485,7 +485,7 @@ def _n_rows(splits: Sequence[tuple[NDArray, NDArray]]) -> int:
     return int(np.mean([len(train) for train, _ in splits]))
 
 
-def _yardsticks(study: Study, is_sparse: bool) -> dict[str, Scores]:
+def _yardsticks(study: Study, is_sparse: bool) -> dict[str, Any]:
     models = {
         "constant": study.constant_model(),
         "linear": study.linear_model(),
@@ -525,7 +525,7 @@ def _mean_curve(networks: Sequence, name: str) -> NDArray:
     return np.mean([curve[:n_epochs] for curve in curves], axis=0)
 
 
-def _units(folds: Sequence[Fold]) -> dict[str, NDArray]:
+def _units(folds: Sequence[Fold]) -> dict[str, Any]:
     """Parts of dead and of saturated units by layer, means over the folds."""
     found = []
     for network, Xt in [fold[:2] for fold in folds if fold.network is not None]:
@@ -541,7 +541,7 @@ def _as_fold(fitted, X) -> Fold:
     return Fold(network_of(fitted), fitted[:-1].transform(X) if has_steps else X)
 
 
-def _scales(Xt) -> dict[str, NDArray]:
+def _scales(Xt) -> dict[str, Any]:
     """Tell the scales of the network's inputs."""
     scaler = StandardScaler(with_mean=not scipy.sparse.issparse(Xt)).fit(Xt)
     scales = np.sqrt(scaler.var_)
@@ -549,9 +549,7 @@ def _scales(Xt) -> dict[str, NDArray]:
     return {"scales": scales, "offsets": offsets}
 
 
-def _by_class(
-    study: Study, n_classes: int, folds: Sequence[Fold]
-) -> dict[str, NDArray]:
+def _by_class(study: Study, n_classes: int, folds: Sequence[Fold]) -> dict[str, Any]:
     """Count the rows of each class, and tell the part that is found when held out."""
     if not n_classes or any(fold.predicted is None for fold in folds):
         return {"class_counts": np.empty(0, int), "recalls": np.empty(0)}
@@ -565,7 +563,7 @@ def _by_class(
     return {"class_counts": counts, "recalls": recalls}
 
 
-def _scale_of_targets(study: Study) -> dict[str, float]:
+def _scale_of_targets(study: Study) -> dict[str, Any]:
     """Tell the size of the targets, and of the loss of a constant."""
     y = np.asarray(study.y)
     if not is_classifier(study.network):

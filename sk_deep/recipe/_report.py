@@ -30,7 +30,7 @@ def text(diagnosis) -> str:
     if m.test_score is not None:
         lines.append(f"{'on the test data':36}{_number(m.test_score, '.3f'):>18}")
     if m.errors:
-        failure = f"The network failed on {len(m.errors)} split(s): {m.errors[0]}"
+        failure = f"The network failed, splits: {len(m.errors)}. {m.errors[0]}"
         lines += ["", *_wrapped(failure, "  ")]
     for i, verdict in enumerate(diagnosis.verdicts, start=1):
         lines += ["", *_lines_of_verdict(i, verdict)]
@@ -44,7 +44,7 @@ def _line_of_scores(title: str, scores: Scores) -> str:
 def _told(values) -> str:
     if not np.isfinite(values).all():
         return "failed"
-    return f"{np.mean(values):.3f} +- {np.std(values):.3f}"
+    return f"{np.mean(values):z.3f} +- {np.std(values):.3f}"
 
 
 def _number(value: float, form: str = ".4g") -> str:

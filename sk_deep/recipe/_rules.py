@@ -36,6 +36,7 @@ _RECALL = 0.6  # of the most frequent class's
 _SCALES = 30.0
 _SCALE_RANGE = 0.1, 10.0
 _OFFSET = 10.0
+_ELSE_BETTER = "; and a yardstick better in validation"
 
 
 class Case(NamedTuple):
@@ -127,19 +128,20 @@ class Case(NamedTuple):
         return norms[0] if len(norms) else np.empty(0)
 
     @property
+    def rate(self) -> float:
+        """Learning rate; not a number of a solver that has none."""
+        return np.nan if self.measured.rate is None else self.measured.rate
+
+    @property
     def own_loss(self) -> float:
         """Loss that a short training reaches with the present rate."""
         m = self.measured
-        return float(m.rate_losses[np.argmin(np.abs(m.rates - self.measured.rate))])
+        return float(m.rate_losses[np.argmin(np.abs(m.rates - self.rate))])
 
     def best_rate(self, *, above: bool) -> tuple[float, float]:
         """Find the best rate above or below the present one, and its loss."""
         m = self.measured
-        chosen = (
-            m.rates > 2 * self.measured.rate
-            if above
-            else m.rates < self.measured.rate / 2
-        )
+        chosen = m.rates > 2 * self.rate if above else m.rates < self.rate / 2
         i = int(np.argmin(np.where(chosen, m.rate_losses, np.inf)))
         return float(m.rates[i]), float(m.rate_losses[i])
 
@@ -369,11 +371,9 @@ def _scale(case: Case) -> Iterator[Suggestion]:
 def _rates(case: Case, *, above: bool) -> Iterator[Suggestion]:
     rate, _ = case.best_rate(above=above)
     rates = [float(f"{rate * factor:.1g}") for factor in (1 / 3, 1.0, 3.0)]
-    rates = [one for one in rates if (one > case.measured.rate) == above]
+    rates = [one for one in rates if (one > case.rate) == above]
     word = "Raise" if above else "Lower"
-    sentence = (
-        f"{word} the learning rate from {case.measured.rate:g} to about {rate:.1g}."
-    )
+    sentence = f"{word} the learning rate from {case.rate:g} to about {rate:.1g}."
     yield _custom(case, "learning_rate", sentence, learning_rate_init=rates)
 
 
@@ -439,6 +439,15 @@ def _generalise(case: Case) -> Iterator[Suggestion]:
     yield from _moves(case, *keys, "smaller_network", "ensemble")
 
 
+def _more(case: Case) -> Iterator[Suggestion]:
+    yield from _moves(case, "ensemble")
+    sentence = "See whether a wider or deeper network does better still."
+    facts = case.measured.facts
+    found = suggest("network", case.network, facts, case.prefix, sentence)
+    if found is not None:
+        yield found
+
+
 @dataclass(frozen=True)
 class Rule:
     """A row of `RULES`.
@@ -469,7 +478,7 @@ RULES: dict[str, Rule] = {
         _unscaled_inputs,
         "The inputs are not scaled, and on scaled ones others do better.",
         f"deviations outside {_SCALE_RANGE}, or {_SCALES:g} times apart, or means "
-        f"{_OFFSET:g} deviations from 0",
+        f"{_OFFSET:g} deviations from 0{_ELSE_BETTER}",
         _scale,
     ),
     "label_noise": Rule(
@@ -492,7 +501,7 @@ RULES: dict[str, Rule] = {
         _exploding_gradients,
         "Signals and gradients grow from layer to layer.",
         f"a gradient norm above {_LARGE_GRADIENT:g} in the first epoch, and a loss that"
-        " starts at 10 times that of a constant prediction",
+        f" starts at 10 times that of a constant prediction{_ELSE_BETTER}",
         lambda case: _moves(
             case, "scaling", "initial_weights", "gradient_clip", "activation"
         ),
@@ -501,7 +510,7 @@ RULES: dict[str, Rule] = {
         _learning_rate_too_high,
         "The learning rate is too high: steps jump over the minimum.",
         f"half the rate or less reaches a loss {_WORSE_LOSS:g} times lower in a short "
-        "training, and no higher rate does",
+        f"training, and no higher rate one that is lower still{_ELSE_BETTER}",
         _lower_rate,
     ),
     "vanishing_gradients": Rule(
@@ -509,33 +518,33 @@ RULES: dict[str, Rule] = {
         "The gradient vanishes on its way to the first layers: they hardly learn. A "
         "deep network that is bad on its training rows does not overfit.",
         f"four hidden layers or more, one with less than {_VANISHING:g} of the output "
-        "layer's gradient in the first epoch",
+        f"layer's gradient in the first epoch{_ELSE_BETTER}",
         _flat_activations,
     ),
     "saturated_units": Rule(
         _saturated_units,
         "Units are saturated: their activation is flat on nearly all rows.",
-        f"{_MANY_UNITS:.0%} of a hidden layer",
+        f"{_MANY_UNITS:.0%} of a hidden layer{_ELSE_BETTER}",
         _flat_activations,
     ),
     "dead_units": Rule(
         _dead_units,
         "Units are dead: the same on all rows, and no gradient reaches them.",
-        f"{_MANY_UNITS:.0%} of a hidden layer",
+        f"{_MANY_UNITS:.0%} of a hidden layer{_ELSE_BETTER}",
         _leaky,
     ),
     "learning_rate_too_low": Rule(
         _learning_rate_too_low,
         "The learning rate is too low: the weights hardly move.",
         f"steps below {_SMALL_STEP:g} of the weights, and a higher rate reaches a loss "
-        f"{_WORSE_LOSS:g} times lower in a short training",
+        f"{_WORSE_LOSS:g} times lower in a short training{_ELSE_BETTER}",
         _higher_rate,
     ),
     "not_converged": Rule(
         _not_converged,
         "Training has not converged: it ends while the loss is still falling.",
         f"max_iter ends half of the folds or more, and the last fifth of the epochs "
-        f"lowers the loss by {_FALLING:.0%}",
+        f"lowers the loss by {_FALLING:.0%}, or the solver is lbfgs{_ELSE_BETTER}",
         lambda case: _moves(case, "epochs", "learning_rate", "mini_batch", "solver"),
     ),
     "underfitting": Rule(
@@ -568,6 +577,6 @@ RULES: dict[str, Rule] = {
         "Nothing is wrong: good on the training rows, and as good as the yardsticks on "
         "others.",
         "no other rule holds",
-        lambda case: _moves(case, "ensemble", "network"),
+        _more,
     ),
 }
