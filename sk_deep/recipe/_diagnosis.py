@@ -1,7 +1,7 @@
 """The diagnosis of an estimator: what is wrong, why, and what to try."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,10 @@ class Verdict:
 
     suggestions : list of Suggestion
         What to try, the first one first.
+
+    is_confirmed : bool or None
+        Whether the first suggestion has helped, on the same splits; None if it was not
+        tried.
     """
 
     key: str
@@ -43,6 +47,7 @@ class Verdict:
     rule: str
     evidence: Evidence
     suggestions: list[Suggestion]
+    is_confirmed: bool | None = None
 
 
 class Diagnosis:
@@ -316,8 +321,8 @@ def _find_verdicts(study: Study, measured: Measurements) -> Iterator[Verdict]:
         yield Verdict("healthy", rule.message, rule.rule, evidence, suggestions)
     refuted = []
     while waiting:
-        verdict = waiting.pop(0)
-        if _is_confirmed(study, case, verdict):
+        verdict = _tried(study, case, waiting.pop(0))
+        if verdict.is_confirmed or not RULES[verdict.key].has_remedy:
             yield verdict
             break
         refuted.append(verdict)
@@ -325,12 +330,12 @@ def _find_verdicts(study: Study, measured: Measurements) -> Iterator[Verdict]:
     yield from refuted
 
 
-def _is_confirmed(study: Study, case: Case, verdict: Verdict) -> bool:
-    """Try the first suggestion, and tell whether it speaks for the verdict."""
+def _tried(study: Study, case: Case, verdict: Verdict) -> Verdict:
+    """Try the first suggestion, and note whether it helps."""
     if not verdict.suggestions:
-        return True
+        return verdict
     scores = study.scores(study.estimator, verdict.suggestions[0].param_grid)
     means = np.array([np.mean(one.test) for one in scores])
     best = float(np.max(np.where(np.isfinite(means), means, -np.inf)))
-    verdict.evidence["validation score with the first suggestion"] = best
-    return best > case.bar or not RULES[verdict.key].has_remedy
+    evidence = {**verdict.evidence, "validation score with the first suggestion": best}
+    return replace(verdict, evidence=evidence, is_confirmed=best > case.bar)

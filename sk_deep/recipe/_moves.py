@@ -159,7 +159,7 @@ def suggest(
     """
     move = MOVES[key]
     grid = move.grid(network, facts)
-    if not grid:
+    if not grid or not all(grid.values()):  # no value that it has not yet
         return None
     prefixed = {f"{prefix}{name}": values for name, values in grid.items()}
     return Suggestion(key, sentence or move.sentence, prefixed)

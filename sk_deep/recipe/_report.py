@@ -12,6 +12,11 @@ from sk_deep.plots import DiagnosisDisplay
 from sk_deep.recipe._measure import Scores
 
 _WIDTH = 88
+_OUTCOMES = {
+    None: "The first suggestion was not tried.",
+    True: "The first suggestion helps, on the same splits.",
+    False: "The first suggestion does not help, on the same splits.",
+}
 
 
 # ---- as text -----------------------------------------------------------------------
@@ -58,6 +63,7 @@ def _lines_of_verdict(i: int, verdict) -> Iterator[str]:
     numbers = [f"{name} {_number(value)}" for name, value in verdict.evidence.items()]
     yield from _wrapped(f"   Numbers: {', '.join(numbers)}.", "     ")
     yield from _wrapped(f"   Rule: {verdict.rule}.", "     ")
+    yield f"   {_OUTCOMES[verdict.is_confirmed]}"
     for suggestion in verdict.suggestions[: None if i == 1 else 1]:
         yield from _wrapped(f"   Try: {suggestion.sentence}", "     ")
         yield from _wrapped(f"     {suggestion.param_grid}", "      ")
@@ -92,7 +98,7 @@ def _row_of_verdict(verdict) -> str:
         f"<b>{verdict.key}</b><br>{escape.escape(verdict.message)}"
         f"<br><small>{escape.escape(verdict.rule)}</small>",
         numbers,
-        f"<ol>{tries}</ol>",
+        f"<ol>{tries}</ol>{_OUTCOMES[verdict.is_confirmed]}",
     ]
     style = 'style="text-align: left; vertical-align: top"'
     return f"<tr>{''.join(f'<td {style}>{cell}</td>' for cell in cells)}</tr>"

@@ -22,6 +22,7 @@ Evidence = dict[str, float]
 
 _MARGIN = 0.02  # of the span of scores: less is no difference
 _GAIN = 0.005  # of the span, of a remedy that helps
+_SMALL_GAP = 0.05
 _GAP = 0.08  # of the span, between training and validation
 _SLOPE = 0.03  # of the span, that the second half of the rows has brought
 _SIGNAL = 0.1  # of the span in training, that no contender reaches in validation
@@ -334,7 +335,7 @@ def _overfitting(case: Case) -> Evidence | None:
 def _needs_more_data(case: Case) -> Evidence | None:
     m = case.measured
     rows, half = list(m.learning_curve.items())[-2:][0]
-    if case.is_untrained or case.train - case.test < _MARGIN * case.span:
+    if case.is_untrained or case.train - case.test < _SMALL_GAP * case.span:
         return None
     if not _exceeds(m.network.test, half.test, _SLOPE * case.span):
         return None
@@ -347,7 +348,7 @@ def _needs_more_data(case: Case) -> Evidence | None:
 def _moves(case: Case, *keys: str) -> Iterator[Suggestion]:
     for key in keys:
         found = suggest(key, case.network, case.measured.facts, case.prefix)
-        if found is not None and all(found.param_grid.values()):  # there is a value
+        if found is not None:
             yield found
 
 
@@ -569,7 +570,8 @@ RULES: dict[str, Rule] = {
     "needs_more_data": Rule(
         _needs_more_data,
         "More data would help: the score still rises with the number of rows.",
-        f"the second half of the rows brings {_SLOPE:.0%} of the span",
+        f"training and validation scores {_SMALL_GAP:.0%} of the span apart, and the "
+        f"second half of the rows brings {_SLOPE:.0%}",
         lambda case: _moves(case, "augmentation", "regularisation", "ensemble"),
     ),
     "healthy": Rule(
