@@ -141,6 +141,10 @@ def _slope(part, spread=0.0):
     return {"learning_curve": {**HEALTHY.learning_curve, 80: before}}
 
 
+def _gap_beside_slope(part, steep):
+    return {**_slope(2 * steep[1]), "network": scores(0.9 + part * 0.4, 0.9)}
+
+
 LOW, HIGH = 0.99, 1.01
 scaled, noise, rare, exploding = map(
     numbers_of, ["unscaled_inputs", "label_noise", "imbalance", "exploding_gradients"]
@@ -244,11 +248,16 @@ CASES = [
         {"network": scores(0.9, 0.9), "test_score": 0.9 - 0.4 * HIGH * apart[0]},
         {"network": scores(0.9, 0.9), "test_score": 0.9 - 0.4 * LOW * apart[0]},
     ),
-    ("needs_more_data", _slope(HIGH * steep[0]), _slope(LOW * steep[0])),
+    ("needs_more_data", _slope(HIGH * steep[1]), _slope(LOW * steep[1])),
     (
         "needs_more_data",
-        _slope(2 * steep[0], spread=0.01),
-        _slope(2 * steep[0], spread=0.1),
+        _gap_beside_slope(HIGH * steep[0], steep),
+        _gap_beside_slope(LOW * steep[0], steep),
+    ),
+    (
+        "needs_more_data",
+        _slope(2 * steep[1], spread=0.01),
+        _slope(2 * steep[1], spread=0.1),
     ),
     ("label_noise", _noise(LOW * noise[0]), _noise(HIGH * noise[0])),
 ]
