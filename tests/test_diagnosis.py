@@ -46,7 +46,7 @@ from torch import nn
 from sk_deep import MLPClassifier, MLPRegressor, diagnose
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import DivergenceError
-from sk_deep.recipe import RULES, _measure, _rules
+from sk_deep.recipe import RULES, _measure, _rules, _yardsticks
 from sk_deep.solvers import SOLVERS
 
 N_ROWS = 40
@@ -317,7 +317,7 @@ def _short():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_measure, "RATE_FACTORS", (0.1, 1.0, 10.0))
         patch.setattr(_measure, "_SHORT_STEPS", 5)
-        patch.setitem(_measure._PLAIN, "max_iter", 5)
+        patch.setitem(_yardsticks._PLAIN, "max_iter", 5)
         yield
 
 

@@ -297,7 +297,7 @@ def _requirements():
     for line in extras["dev"]:
         requirement = Requirement(line)
         is_ours = requirement.name == "sk_deep"
-        for extra in requirement.extras if is_ours else ():
+        for extra in sorted(requirement.extras) if is_ours else ():
             yield from extras[extra]
         if not is_ours:
             yield line

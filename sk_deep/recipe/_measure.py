@@ -11,18 +11,15 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
-from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import (
     ConvergenceWarning,
     FitFailedWarning,
     UndefinedMetricWarning,
 )
-from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import check_scoring, recall_score
 from sklearn.model_selection import ParameterGrid, check_cv, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from sk_deep import _options
@@ -31,12 +28,12 @@ from sk_deep._units import unit_states
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import DivergenceError
 from sk_deep.recipe._moves import Facts
+from sk_deep.recipe._yardsticks import constant_model, linear_model, plain_network
 from sk_deep.search import BatchedGridSearchCV
 
 RATE_FACTORS = (1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 SIZES = (0.25, 0.5)  # parts of the training rows, of the learning curve
 _SHORT_STEPS = 300  # training steps of the sweep over rates
-_PLAIN = {"hidden_layer_sizes": (128,), "max_iter": 100}
 
 
 class Scores(NamedTuple):
@@ -387,27 +384,6 @@ class Study:
         losses = np.where(np.isnan(losses), np.inf, losses)
         return Sweep(present, np.array(rates), losses, n_epochs)
 
-    def linear_model(self):
-        """Build the linear model of these targets."""
-        if not is_classifier(self.network):
-            return RidgeCV(alphas=np.logspace(-3, 3, 7))
-        if type_of_target(self.y) == "multilabel-indicator":  # the same, label by label
-            network = type(self.network)(hidden_layer_sizes=(), device="cpu")
-            return network.set_params(solver="lbfgs", alpha=1.0, max_iter=500)
-        return LogisticRegression(max_iter=500)
-
-    def constant_model(self):
-        """Build the model that predicts a constant."""
-        return DummyClassifier() if is_classifier(self.network) else DummyRegressor()
-
-    def plain_network(self):
-        """Build a plain network of these targets."""
-        network, names = self.network, ["random_state", "device", "dtype"]
-        if not is_classifier(network):
-            names += ["loss", "loss_params"]
-        same = {name: getattr(network, name) for name in names}
-        return type(network)(**same).set_params(**_PLAIN)
-
 
 def name_of_network(estimator) -> str | None:
     """Tell the name of a pipeline's last step; None of a network alone."""
@@ -487,9 +463,9 @@ def _n_rows(splits: Sequence[tuple[NDArray, NDArray]]) -> int:
 
 def _yardsticks(study: Study, is_sparse: bool) -> dict[str, Any]:
     models = {
-        "constant": study.constant_model(),
-        "linear": study.linear_model(),
-        "plain": study.plain_network(),
+        "constant": constant_model(study.network),
+        "linear": linear_model(study.network, study.y),
+        "plain": plain_network(study.network),
     }
     return {
         name: study.scores(study.instead(model, is_sparse=is_sparse), {})[0]

@@ -167,7 +167,8 @@ class RecipeSearchCV(BaseSearchCV):
 
     References
     ----------
-    H. Lee, "Understanding deep learning in one day", tutorial at DSC 2016 (the recipe).
+    H. Lee, "Recipe of deep learning", lecture of the course Machine Learning, National
+    Taiwan University.
 
     F. Hutter, H. Hoos and K. Leyton-Brown, "Sequential model-based optimization for
     general algorithm configuration", LION 2011 (the forest).
@@ -271,7 +272,7 @@ class RecipeSearchCV(BaseSearchCV):
         self.path_ = walk.path
         walk.start(self._seed(network, prefix, random_state))
         suggestions = self._diagnose(X, y, fit_params, budget, random_state)
-        walk.go(suggestions, self._compare(X, y, fit_params, facts, budget))
+        walk.go(suggestions, self._compare(network, X, y, fit_params, budget))
         self.n_fits_ = budget.n_fits
         search_ctx.call_on_fit_task_end(estimator=self)
 
@@ -342,7 +343,7 @@ class RecipeSearchCV(BaseSearchCV):
         verdicts = self.diagnosis_.verdicts[:_N_VERDICTS]
         return [advice for verdict in verdicts for advice in verdict.suggestions]
 
-    def _compare(self, X, y, fit_params, facts, budget) -> dict[str, float]:
+    def _compare(self, network, X, y, fit_params, budget) -> dict[str, float]:
         """Score models to compare with, if they can be paid for."""
         if self.diagnosis_ is not None:
             known = self.diagnosis_.measurements
@@ -358,7 +359,7 @@ class RecipeSearchCV(BaseSearchCV):
             "scoring": self.scoring,
             "params": {} if get_config()["enable_metadata_routing"] else weights,
         }
-        scores = training_scores(self.estimator, y, facts.is_classifier, evaluate)
+        scores = training_scores(self.estimator, network, y, evaluate)
         budget.spend(2 * self.n_splits_, time.monotonic() - start)
         return scores
 

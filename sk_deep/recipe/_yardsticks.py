@@ -1,19 +1,44 @@
-"""What simple models reach on the same rows: yardsticks of a network's scores."""
+"""What a network is measured against: a constant, a linear model, a plain network."""
 
 import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import cross_validate
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.multiclass import type_of_target
+
+_PLAIN = {"hidden_layer_sizes": (128,), "max_iter": 100}
+
+
+def constant_model(network: Any) -> Any:
+    """Build the model that predicts a constant, of a network's kind."""
+    return DummyClassifier() if is_classifier(network) else DummyRegressor()
+
+
+def linear_model(network: Any, y: Any) -> Any:
+    """Build the linear model of a network's kind and of targets y."""
+    if not is_classifier(network):
+        return RidgeCV(alphas=np.logspace(-3, 3, 7))
+    if type_of_target(y) == "multilabel-indicator":  # the same, label by label
+        found = type(network)(hidden_layer_sizes=(), device="cpu")
+        return found.set_params(solver="lbfgs", alpha=1.0, max_iter=500)
+    return LogisticRegression(max_iter=500)
+
+
+def plain_network(network: Any) -> Any:
+    """Build a plain network of a network's kind and loss."""
+    names = ["random_state", "device", "dtype"]
+    if not is_classifier(network):
+        names += ["loss", "loss_params"]
+    same = {name: getattr(network, name) for name in names}
+    return type(network)(**same).set_params(**_PLAIN)
 
 
 def training_scores(
-    estimator: Any, y: Any, is_classifier: bool, evaluate: dict[str, Any]
+    estimator: Any, network: Any, y: Any, evaluate: dict[str, Any]
 ) -> dict[str, float]:
     """Score a linear and a constant model in a network's place, on the training rows.
 
@@ -21,10 +46,10 @@ def training_scores(
     ----------
     estimator : estimator
         The network, or a pipeline that ends in one; the steps before it stay.
+    network : estimator
+        The network.
     y : array-like
         Targets.
-    is_classifier : bool
-        Whether they are classes.
     evaluate : dict
         Arguments of scikit-learn's `cross_validate`.
 
@@ -33,9 +58,9 @@ def training_scores(
     scores : dict of str to float
         Of "linear" and "constant"; nan if the scorer fails on one.
     """
-    models = _models(y) if is_classifier else (Ridge(), DummyRegressor())
+    models = {"linear": linear_model(network, y), "constant": constant_model(network)}
     found = {}
-    for name, model in zip(("linear", "constant"), models, strict=True):
+    for name, model in models.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # how a yardstick is made is not our matter
             try:
@@ -45,13 +70,6 @@ def training_scores(
             except ValueError:  # all fits fail, as scikit-learn puts it
                 found[name] = np.nan
     return found
-
-
-def _models(y) -> tuple:
-    linear = LogisticRegression(max_iter=1000)
-    if type_of_target(y).startswith("multilabel"):
-        linear = OneVsRestClassifier(linear)
-    return linear, DummyClassifier(strategy="prior")
 
 
 def _in_place(estimator, model):
