@@ -11,7 +11,7 @@ help:
 	@echo "make check        the style checks, the types and the tests"
 	@echo "make bench        speed and memory beside scikit-learn, skorch and torch; tables and"
 	@echo "                  plots go to build/bench (BENCH_ARGS='--threads 1')"
-	@echo "make bench-quick  the same in three minutes: fewer turns and sizes"
+	@echo "make bench-quick  the same in some minutes: fewer turns and sizes"
 	@echo "make clean        remove what these commands made"
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -39,6 +39,8 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/bench_predict.py $(BENCH_ARGS)
 	$(BIN)/python benchmarks/bench_scaling.py $(BENCH_ARGS)
 	$(BIN)/python benchmarks/bench_search.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/bench_callbacks.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/bench_diagnosis.py $(BENCH_ARGS)
 
 bench-quick:
 	$(MAKE) bench BENCH_ARGS="--quick $(BENCH_ARGS)"
