@@ -23,7 +23,8 @@ VERDICTS = """## Verdicts
 In the order in which causes are looked for. The first suggestion of each that holds is
 tried on the same folds, until one helps: that verdict comes first. All but noise,
 imbalance, overfitting and a need of data are looked for only where the network is
-behind: a yardstick's validation score is clearly better."""
+behind: a yardstick's validation score is clearly better. Overfitting and a need of data
+are not looked for where training is the trouble."""
 QUESTIONS = {
     "training": "## Moves: good results on the training data?",
     "testing": "## Moves: good results on the testing data?",

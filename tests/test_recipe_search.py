@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.callback.tests._utils import RecordingCallback
 from sklearn.datasets import load_wine, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GroupKFold,
@@ -568,3 +569,29 @@ def test_metadata_routing(wine):
         search = RecipeSearchCV(model, budget=24, cv=KFold(2), random_state=0)
         search.fit(X, y, sample_weight=np.ones(len(y)))
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+# ---- suggestions beside the network's own parameters --------------------------------
+
+
+@pytest.mark.parametrize("before", [SimpleImputer(), "passthrough"])
+def test_inputs_that_are_not_scaled(before):
+    """A scaler may take an idle step's place, but not the network's."""
+    X, y = load_wine(return_X_y=True)
+    model = Pipeline([("before", before), ("mlp", MLPClassifier(4, max_iter=2))])
+    search = RecipeSearchCV(model, budget=90, cv=2, random_state=0, refit=False)
+    search.fit(X, y)
+    assert search.diagnosis_.verdicts[0].key == "unscaled_inputs"
+    tried = {name for one in search.cv_results_["params"] for name in one}
+    assert ("before" in tried) == (before == "passthrough")
+    assert "mlp" not in tried
+
+
+def test_weights_of_other_steps_are_not_the_networks():
+    X, y = load_wine(return_X_y=True)
+    model = Pipeline(
+        [("scale", StandardScaler()), ("mlp", MLPClassifier(4, max_iter=2))]
+    )
+    search = RecipeSearchCV(model, budget=90, cv=2, random_state=0, refit=False)
+    assert search.fit(X, y, scale__sample_weight=np.ones(len(y))).diagnosis_ is None
+    assert search.fit(X, y, mlp__sample_weight=np.ones(len(y))).diagnosis_ is not None

@@ -140,7 +140,7 @@ def _rates(ax: Any, m: Any) -> None:
     if not known.all():
         at_the_top = {"transform": ax.get_xaxis_transform(), "clip_on": False}
         ones, far = np.ones((~known).sum()), m.rates[~known]
-        ax.plot(far, ones, "x", color=COLORS[0], label="diverges", **at_the_top)
+        ax.plot(far, ones, "x", color=COLORS[0], label="fails", **at_the_top)
     ax.axvline(m.rate, color=COLORS[1], linestyle="--", label="the network's")
     ax.legend()
     title = f"loss after {m.rate_epochs} epochs"

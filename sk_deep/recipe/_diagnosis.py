@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn import config_context
 from sklearn.utils import check_random_state
 
 from sk_deep._base import BaseMLP
@@ -273,6 +274,16 @@ def diagnose(
     ('learning_rate_init',)
     """
     _check(estimator, X_test, y_test)
+    # weights go to the network, whatever it requests
+    with config_context(enable_metadata_routing=False):
+        return _diagnose(
+            estimator, X, y, X_test, y_test, cv, scoring, sample_weight, random_state
+        )
+
+
+def _diagnose(
+    estimator, X, y, X_test, y_test, cv, scoring, sample_weight, random_state
+) -> Diagnosis:
     study = Study(
         estimator,
         X,

@@ -65,7 +65,7 @@ class Measurements:
     n_epochs : ndarray of shape (n_folds,)
         Epochs that the folds ran.
     hits_limit : float
-        Part of the folds that `max_iter` ended.
+        Part of the folds that `max_iter` ended, or `max_fun`.
     errors : list of str
         What folds that failed say.
     gradient_norms, update_ratios : ndarray of shape (n_epochs, n_layers)
@@ -149,6 +149,7 @@ class Fold(NamedTuple):
     train_score: float = np.nan
     test_score: float = np.nan
     predicted: NDArray | None = None
+    hits_limit: bool = False
 
 
 class Study:
@@ -178,8 +179,9 @@ class Study:
         if self.network.random_state is None:
             self.network.set_params(random_state=seed)
         self.network.set_params(verbose=False)
+        _leave_callbacks(self.estimator)
         check_consistent_length(X, y, sample_weight)
-        self.X, self.y, self.sample_weight = X, y, sample_weight
+        self.X, self.y, self.sample_weight = X, _dense_targets(y), sample_weight
         self.scoring, self.scorer = scoring, self._scorer(scoring)
         self.random_state = random_state
         self.splits = self._splits(cv)
@@ -229,11 +231,11 @@ class Study:
             model.steps[:-1] = before.steps  # with a memory they are others
         self.n_fits += 1
         try:
-            network.fit(Xt, y, **self._weights(train))
+            hits_limit = _fit(network, Xt, y, **self._weights(train))
             scores = self._score(model, X, y), self._score(model, X_test, y_test)
         except DivergenceError as error:
             return Fold(None, Xt, str(error))
-        return Fold(network, Xt, None, *scores, model.predict(X_test))
+        return Fold(network, Xt, None, *scores, model.predict(X_test), hits_limit)
 
     def test_score(self, fitted, X_test, y_test) -> float:
         """Score on test data what is fitted already, or else a fit on all rows."""
@@ -372,17 +374,26 @@ class Study:
         present = _options.pace(network, _options.solver(network)).learning_rate
         rates = [present * factor for factor in RATE_FACTORS]
         model = clone(self.estimator)
-        network_of(model).set_params(
-            max_iter=n_epochs,
-            n_iter_no_change=np.inf,
-            early_stopping=False,
-            scoring=None,
-        )
+        network_of(model).set_params(max_iter=n_epochs, n_iter_no_change=np.inf)
         grid = {f"{self.prefix}learning_rate_init": rates}
         found = self.scores(model, grid, splits=[(train, test)], scoring=negative_loss)
         losses = np.array([-float(scores.train[0]) for scores in found])
         losses = np.where(np.isnan(losses), np.inf, losses)
         return Sweep(present, np.array(rates), losses, n_epochs)
+
+
+def _leave_callbacks(estimator) -> None:
+    """Take scikit-learn's callbacks from a copy: its fits are not the user's."""
+    steps = [step for _, step in getattr(estimator, "steps", [])]
+    for one in [estimator, *steps]:
+        if hasattr(one, "set_callbacks"):
+            one.set_callbacks()
+
+
+def _dense_targets(y):
+    """Take targets of one column as such, and sparse labels as an array."""
+    y = y.toarray() if scipy.sparse.issparse(y) else y
+    return np.ravel(y) if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
 
 
 def name_of_network(estimator) -> str | None:
@@ -393,6 +404,14 @@ def name_of_network(estimator) -> str | None:
 def network_of(estimator):
     """Take the network, which is the last step of a pipeline."""
     return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+
+
+def _fit(network, X, y, **params) -> bool:
+    """Fit a network, and tell whether a limit has ended it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        network.fit(X, y, **params)
+    return any(issubclass(one.category, ConvergenceWarning) for one in caught)
 
 
 def negative_loss(model, X, y) -> float:
@@ -445,7 +464,7 @@ def measure(study: Study, *, fitted=None, test=None) -> Measurements:
         **_yardsticks(study, is_sparse),
         test_score=test_score,
         learning_curve={**study.learning_curve(), _n_rows(study.splits): network},
-        **_records([fold.network for fold in folds if fold.network is not None]),
+        **_records([fold for fold in folds if fold.network is not None]),
         errors=[fold.error for fold in folds if fold.error is not None],
         **_units(folds if fitted is None else [_as_fold(fitted, study.X)]),
         **study.sweep()._asdict(),
@@ -473,9 +492,10 @@ def _yardsticks(study: Study, is_sparse: bool) -> dict[str, Any]:
     }
 
 
-def _records(networks: Sequence) -> dict[str, Any]:
+def _records(folds: Sequence[Fold]) -> dict[str, Any]:
     """Take what the training of networks has recorded."""
-    ends = [network.n_iter_ >= network.max_iter for network in networks]
+    networks = [fold.network for fold in folds]
+    ends = [fold.hits_limit for fold in folds]
     return {
         "loss_curves": _curves(networks, "loss_curve_"),
         "score_curves": _curves(networks, "validation_scores_"),

@@ -355,8 +355,9 @@ def _network(network, facts):
 def _epochs(network, facts):
     n = network.max_iter
     grid = {"max_iter": [max(200, 2 * n), max(500, 3 * n)]}
-    patience = network.n_iter_no_change
-    return {**grid, "n_iter_no_change": [max(patience, 30)]}
+    if not _steps_at_random(network):
+        return {**grid, "max_fun": [10 * network.max_fun]}
+    return {**grid, "n_iter_no_change": [max(network.n_iter_no_change, 30)]}
 
 
 def _has_one_value_for_all_layers(network) -> bool:
@@ -380,7 +381,8 @@ def _early_stopping(network, facts):
         return {}
     if network.early_stopping:
         patience = network.n_iter_no_change
-        return {"n_iter_no_change": [2 * patience, 5 * patience]}
+        longer = [] if np.isinf(patience) else [2 * patience, 5 * patience]
+        return {"n_iter_no_change": longer} if longer else {}
     n_watched = facts.n_samples * network.validation_fraction
     if facts.n_samples < _ROWS_PER_CLASS * max(1, facts.n_classes) or n_watched < 5:
         return {}

@@ -21,7 +21,8 @@ from sk_deep.recipe._moves import MOVES, Suggestion, suggest
 Evidence = dict[str, float]
 
 _MARGIN = 0.02  # of the span of scores: less is no difference
-_GAIN = 0.005  # of the span, of a remedy that helps
+_GAIN = 0.005  # of the span, of a remedy that helps,
+_WAY = 0.05  # and of the way to the better yardstick
 _SMALL_GAP = 0.05
 _GAP = 0.08  # of the span, between training and validation
 _SLOPE = 0.03  # of the span, that the second half of the rows has brought
@@ -80,10 +81,8 @@ class Case(NamedTuple):
     @property
     def bar(self) -> float:
         """Validation score from which on a remedy helps."""
-        found = (
-            self.test if np.isfinite(self.test) else _mean(self.measured.constant.test)
-        )
-        return found + _GAIN * self.span
+        start = max(self.test, _mean(self.measured.constant.test))
+        return start + max(_GAIN * self.span, _WAY * (self.rival[1] - start))
 
     @property
     def rival(self) -> tuple[str, float]:

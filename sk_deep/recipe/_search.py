@@ -145,11 +145,11 @@ class RecipeSearchCV(BaseSearchCV):
     -----
     Training is good when its score, the mean over the folds, has covered 98 % of the
     way from that of a constant prediction to that of a linear model (logistic or ridge
-    regression in the network's place). Until then the moves of the first question are
-    made in the order of the recipe, in passes until one brings nothing; no pass begins
-    after 60 % of the budget. Before them comes what the first two verdicts of the
-    diagnosis suggest. Of each move two candidates are tried, more where the budget is
-    larger.
+    regression in the network's place; in the diagnosis on scaled inputs). Until then
+    the moves of the first question are made in the order of the recipe, in passes until
+    one brings nothing; no pass begins after 60 % of the budget. Before them comes what
+    the first two verdicts of the diagnosis suggest, whole grids. Of each other move two
+    candidates are tried, more where the budget is larger.
 
     A candidate helps if its validation score is higher; with the first question also if
     its training score is higher by more than the standard error of the differences over
@@ -268,7 +268,7 @@ class RecipeSearchCV(BaseSearchCV):
         def evaluate(candidates):
             return self._step(evaluate_candidates, candidates, budget, search_ctx)
 
-        walk = Walk(network, prefix, facts, evaluate, budget, random_state, self._tell)
+        walk = Walk(self.estimator, facts, evaluate, budget, random_state, self._tell)
         self.path_ = walk.path
         walk.start(self._seed(network, prefix, random_state))
         suggestions = self._diagnose(X, y, fit_params, budget, random_state)
@@ -325,7 +325,9 @@ class RecipeSearchCV(BaseSearchCV):
     def _diagnose(self, X, y, fit_params, budget, random_state) -> list[Suggestion]:
         """Diagnose the estimator, if it can be paid for; take the first advice."""
         self.diagnosis_ = None
-        weight, others = _weight_in(fit_params)
+        _, prefix = find_network(self.estimator)
+        weight = fit_params.get(f"{prefix}{_WEIGHT}")
+        others = fit_params.keys() - {f"{prefix}{_WEIGHT}"}
         is_nested = not isinstance(network_of(self.estimator), BaseMLP)
         if others or is_nested or budget.n_candidates < _DIAGNOSIS_FROM:
             return []
@@ -341,7 +343,9 @@ class RecipeSearchCV(BaseSearchCV):
         )
         budget.spend(self.diagnosis_.n_fits, time.monotonic() - start)
         verdicts = self.diagnosis_.verdicts[:_N_VERDICTS]
-        return [advice for verdict in verdicts for advice in verdict.suggestions]
+        advice = [one for verdict in verdicts for one in verdict.suggestions]
+        # a scaler that needs a place of its own would hide the network's parameters
+        return [one for one in advice if prefix[:-2] not in one.param_grid]
 
     def _compare(self, network, X, y, fit_params, budget) -> dict[str, float]:
         """Score models to compare with, if they can be paid for."""
@@ -369,13 +373,6 @@ class RecipeSearchCV(BaseSearchCV):
 
 
 _WEIGHT = "sample_weight"
-
-
-def _weight_in(fit_params: dict[str, Any]) -> tuple[Any, list[str]]:
-    """Take the weights of the rows; also the names of all else."""
-    weights = [v for name, v in fit_params.items() if name.endswith(_WEIGHT)]
-    others = [name for name in fit_params if not name.endswith(_WEIGHT)]
-    return (weights[0] if weights else None), others
 
 
 def _facts(network, X, y) -> Facts:
@@ -408,9 +405,9 @@ class _Lenient:
         results = self.executor(calls)
         errors = [result["fit_error"] for result in results]
         failed = [error for error in errors if error and "DivergenceError" not in error]
-        if failed and self.is_first:
+        is_first, self.is_first = self.is_first, False
+        if failed and is_first:
             return results
-        self.is_first = False
         if failed:
             warnings.warn(
                 f"{len(failed)} fits of {len(results)} failed and have no score; the "

@@ -24,7 +24,10 @@ _BESIDE = {
     "augmentation_params": {"augmentation"},
     "n_hidden_layers": {"hidden_layer_sizes"},
 }
-_COSTS = {"max_iter"}  # what more of is dearer, and worth it only where it is asked for
+_COSTS = {
+    "max_iter",
+    "max_fun",
+}  # what more of is dearer, and worth it only where it is asked for
 _LAST = "n_members"  # networks of an ensemble train alone: only at the end
 
 

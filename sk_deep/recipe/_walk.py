@@ -24,6 +24,7 @@ from sk_deep.recipe._moves import (
     TRAINING,
     Facts,
     Suggestion,
+    find_network,
     is_same,
 )
 from sk_deep.recipe._path import (
@@ -127,10 +128,8 @@ class Walk:
 
     Parameters
     ----------
-    network : estimator
-        The network from which it starts.
-    prefix : str
-        Of the network's parameters among the estimator's.
+    estimator : estimator
+        From which it starts: a network, or a pipeline that ends in one.
     facts : Facts
         Of the data.
     evaluate : callable
@@ -146,16 +145,16 @@ class Walk:
 
     def __init__(
         self,
-        network: Any,
-        prefix: str,
+        estimator: Any,
         facts: Facts,
         evaluate: Callable[[list[dict[str, Any]]], list[tuple[NDArray, NDArray]]],
         budget: Budget,
         random_state: RandomState,
         tell: Callable[[Decision], None],
     ) -> None:
-        self.network, self.prefix, self.facts = network, prefix, facts
-        self.space = Space(network, facts)
+        self.network, self.prefix = find_network(estimator)
+        self.at_start, self.facts = estimator.get_params(), facts
+        self.space = Space(self.network, facts)
         self.evaluate, self.budget, self.tell = evaluate, budget, tell
         self.random_state = random_state
         self.tried: dict[Any, Tried] = {}
@@ -364,7 +363,7 @@ class Walk:
         changed = dict(one.parameters)
         for name, value in before.parameters.items():
             if name not in changed:  # set back
-                changed[name] = getattr(self.network, name.removeprefix(self.prefix))
+                changed[name] = self.at_start[name]
             elif is_same(changed[name], value):
                 del changed[name]
         return changed
@@ -409,9 +408,7 @@ class Walk:
         }
 
     def _is_as_at_start(self, name: str, value: Any) -> bool:
-        if not name.startswith(self.prefix):  # of a step before the network
-            return False
-        return is_same(value, getattr(self.network, name.removeprefix(self.prefix)))
+        return is_same(value, self.at_start[name])
 
     # ---- decisions -----------------------------------------------------------------
 
