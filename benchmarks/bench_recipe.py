@@ -28,7 +28,7 @@ from sk_deep import (
 )
 
 N_FOLDS = 5
-N_CANDIDATES = 50  # of the recipe, its budget "auto"
+N_CANDIDATES = 30  # of the recipe; its budget "auto" takes hours at random
 POOR = {
     "activation": "logistic",
     "solver": "sgd",
