@@ -93,8 +93,8 @@ class RecipeSearchCV(BaseSearchCV):
 
     diagnosis_ : Diagnosis or None
         What `diagnose` says of the estimator as it is. None where the budget is below
-        41 candidates, where `fit` is passed anything beside the network's weights, or where
-        the network is the last step of a pipeline in a pipeline.
+        41 candidates, where `fit` is passed anything beside the network's weights, or
+        where the network is the last step of a pipeline in a pipeline.
 
     cv_results_ : dict of str to ndarray
         As in scikit-learn, with the scores on the training rows. The times of a stack
