@@ -276,28 +276,20 @@ def diagnose(
     _check(estimator, X_test, y_test)
     # weights go to the network, whatever it requests
     with config_context(enable_metadata_routing=False):
-        return _diagnose(
-            estimator, X, y, X_test, y_test, cv, scoring, sample_weight, random_state
+        study = Study(
+            estimator,
+            X,
+            y,
+            cv=cv,
+            scoring=scoring,
+            sample_weight=sample_weight,
+            random_state=check_random_state(random_state),
         )
-
-
-def _diagnose(
-    estimator, X, y, X_test, y_test, cv, scoring, sample_weight, random_state
-) -> Diagnosis:
-    study = Study(
-        estimator,
-        X,
-        y,
-        cv=cv,
-        scoring=scoring,
-        sample_weight=sample_weight,
-        random_state=check_random_state(random_state),
-    )
-    fitted = estimator if network_of(estimator).__sklearn_is_fitted__() else None
-    test = None if X_test is None else (X_test, y_test)
-    measured = measure(study, fitted=fitted, test=test)
-    verdicts = list(_find_verdicts(study, measured))
-    measured.n_fits = study.n_fits
+        fitted = estimator if network_of(estimator).__sklearn_is_fitted__() else None
+        test = None if X_test is None else (X_test, y_test)
+        measured = measure(study, fitted=fitted, test=test)
+        verdicts = list(_find_verdicts(study, measured))
+        measured.n_fits = study.n_fits
     return Diagnosis(type(study.network).__name__, measured, verdicts)
 
 

@@ -27,7 +27,7 @@ from sk_deep._compat import num_samples, safe_split
 from sk_deep._units import unit_states
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import DivergenceError
-from sk_deep.recipe._moves import Facts
+from sk_deep.recipe._moves import Facts, present_rate
 from sk_deep.recipe._yardsticks import constant_model, linear_model, plain_network
 from sk_deep.search import BatchedGridSearchCV
 
@@ -172,8 +172,7 @@ class Study:
     """
 
     def __init__(self, estimator, X, y, *, cv, scoring, sample_weight, random_state):
-        self.step = name_of_network(estimator)
-        self.prefix = "" if self.step is None else f"{self.step}__"
+        self.prefix = prefix_of(estimator)
         self.estimator = clone(estimator)
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         if self.network.random_state is None:
@@ -225,7 +224,7 @@ class Study:
         X, y = safe_split(model, self.X, self.y, train)
         X_test, y_test = safe_split(model, self.X, self.y, test, train)
         Xt = X
-        if self.step is not None and len(model) > 1:
+        if isinstance(model, Pipeline) and len(model) > 1:
             before = model[:-1]
             Xt = before.fit_transform(X, y)
             model.steps[:-1] = before.steps  # with a memory they are others
@@ -267,9 +266,7 @@ class Study:
         """Name the weights of all rows as the fit of a model does."""
         if self.sample_weight is None:
             return {}
-        name = name_of_network(model)
-        prefix = "" if name is None else f"{name}__"
-        return {f"{prefix}sample_weight": self.sample_weight}
+        return {f"{prefix_of(model)}sample_weight": self.sample_weight}
 
     def _weights(self, rows) -> dict[str, Any]:
         if self.sample_weight is None:
@@ -317,17 +314,13 @@ class Study:
                     raise
                 none = np.full(len(splits), np.nan)
                 return [Scores(none, none)] * n_candidates
-        by_split = [
-            np.stack([results[f"split{i}_{part}_score"] for i in range(len(splits))], 1)
-            for part in ("train", "test")
-        ]
-        return [Scores(*pair) for pair in zip(*by_split, strict=True)]
+        return scores_in(results, len(splits))
 
     def instead(self, model, *, is_sparse: bool):
         """Build the estimator with another model, of scaled inputs, for its network."""
-        steps = [] if self.step is None else [step for _, step in self.estimator.steps]
+        before = [step for _, step in getattr(self.estimator, "steps", [])[:-1]]
         scaler = StandardScaler(with_mean=not is_sparse)
-        return clone(make_pipeline(*steps[:-1], scaler, model))
+        return clone(make_pipeline(*before, scaler, model))
 
     def learning_curve(self) -> dict[int, Scores]:
         """Score the estimator trained on parts of the training rows, fewest first."""
@@ -371,7 +364,7 @@ class Study:
             return Sweep(None, np.empty(0), np.empty(0), 0)
         n_steps = -(-len(train) // _options.batch_size(network, len(train)))
         n_epochs = int(min(network.max_iter, max(5, -(-_SHORT_STEPS // n_steps))))
-        present = _options.pace(network, _options.solver(network)).learning_rate
+        present = present_rate(network)
         rates = [present * factor for factor in RATE_FACTORS]
         model = clone(self.estimator)
         network_of(model).set_params(max_iter=n_epochs, n_iter_no_change=np.inf)
@@ -396,9 +389,9 @@ def _dense_targets(y):
     return np.ravel(y) if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
 
 
-def name_of_network(estimator) -> str | None:
-    """Tell the name of a pipeline's last step; None of a network alone."""
-    return estimator.steps[-1][0] if isinstance(estimator, Pipeline) else None
+def prefix_of(estimator) -> str:
+    """Tell what stands before the names of the parameters of a pipeline's last step."""
+    return f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
 
 
 def network_of(estimator):
@@ -412,6 +405,15 @@ def _fit(network, X, y, **params) -> bool:
         warnings.simplefilter("always")
         network.fit(X, y, **params)
     return any(issubclass(one.category, ConvergenceWarning) for one in caught)
+
+
+def scores_in(results: dict[str, Any], n_splits: int) -> list[Scores]:
+    """Take each candidate's scores on both parts from the results of a search."""
+    by_candidate = [
+        np.stack([results[f"split{i}_{part}_score"] for i in range(n_splits)], axis=1)
+        for part in ("train", "test")
+    ]
+    return [Scores(*pair) for pair in zip(*by_candidate, strict=True)]
 
 
 def negative_loss(model, X, y) -> float:

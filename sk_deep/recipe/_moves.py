@@ -84,35 +84,18 @@ class Move:
         Which of the two it answers: "training" or "testing".
     sentence : str
         What to do and why.
-    values : callable
-        Function of a network and of `Facts` that gives the values to try; see `grid`.
+    grid : callable
+        Function of a network with its present parameters, and of `Facts`, that gives
+        the values worth trying from there, by parameter. Every combination is legal;
+        there is none where the move has no meaning, and one may change nothing.
     title : str
         The move's name in running text.
     """
 
     question: str
     sentence: str
-    values: Callable[[Any, Facts], Grid]
+    grid: Callable[[Any, Facts], Grid]
     title: str
-
-    def grid(self, network: Any, facts: Facts) -> Grid:
-        """Tell the values worth trying from a network's present parameters.
-
-        Parameters
-        ----------
-        network : estimator
-            With the present parameters.
-        facts : Facts
-            Of the data.
-
-        Returns
-        -------
-        grid : dict of str to list
-            Parameters of the network and values, every combination of which is legal;
-            empty where the move has no meaning. A combination that changes nothing may
-            be among them.
-        """
-        return self.values(network, facts)
 
     def candidates(self, network: Any, facts: Facts) -> list[dict[str, Any]]:
         """List the combinations of the grid that change something.
@@ -310,7 +293,7 @@ def _schedule(network, facts):
 
 
 def _momentum(network, facts):
-    if network.solver != "sgd":
+    if "momentum" not in get_solver(network.solver).arguments(network):
         return {}
     return {"momentum": _others(network.momentum, [0.5, 0.9, 0.98])}
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class Scores(NamedTuple):
+class MeanScores(NamedTuple):
     """Mean scores over the folds, and their standard deviations.
 
     Parameters
@@ -23,7 +23,7 @@ class Scores(NamedTuple):
     validation_std: float
 
 
-NO_SCORES = Scores(np.nan, np.nan, np.nan, np.nan)
+NO_SCORES = MeanScores(np.nan, np.nan, np.nan, np.nan)
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Decision:
         Parameters of each candidate.
     kept : dict or None
         Parameters of the best candidate, if they are kept.
-    before : Scores
+    before : MeanScores
         Of the parameters held until then.
-    after : Scores
+    after : MeanScores
         Of the best candidate.
     n_fits : int
         Number of fits spent until then.
@@ -62,8 +62,8 @@ class Decision:
     text: str
     tried: list[dict[str, Any]] = field(default_factory=list)
     kept: dict[str, Any] | None = None
-    before: Scores = NO_SCORES
-    after: Scores = NO_SCORES
+    before: MeanScores = NO_SCORES
+    after: MeanScores = NO_SCORES
     n_fits: int = 0
 
     def __str__(self) -> str:
@@ -96,12 +96,12 @@ def tell_parameters(parameters: dict[str, Any], prefix: str = "") -> str:
     return ", ".join(pairs) or "the estimator as it is"
 
 
-def tell_scores(after: Scores, before: Scores) -> str:
+def tell_scores(after: MeanScores, before: MeanScores) -> str:
     """Write both scores, and by how much they have changed.
 
     Parameters
     ----------
-    after, before : Scores
+    after, before : MeanScores
         The scores.
 
     Returns

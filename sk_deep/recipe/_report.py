@@ -24,6 +24,14 @@ _OUTCOMES = {
 
 def text(diagnosis) -> str:
     """Write a diagnosis as a readable report."""
+    lines = _lines_of_scores(diagnosis)
+    for i, verdict in enumerate(diagnosis.verdicts, start=1):
+        lines += ["", *_lines_of_verdict(i, verdict)]
+    return "\n".join(lines)
+
+
+def _lines_of_scores(diagnosis) -> list[str]:
+    """Write what was diagnosed, and the scores beside the yardsticks'."""
     m = diagnosis.measurements
     lines = [
         f"Diagnosis of {diagnosis.name}: {m.facts.n_samples} rows, "
@@ -37,9 +45,7 @@ def text(diagnosis) -> str:
     if m.errors:
         failure = f"The network failed, splits: {len(m.errors)}. {m.errors[0]}"
         lines += ["", *_wrapped(failure, "  ")]
-    for i, verdict in enumerate(diagnosis.verdicts, start=1):
-        lines += ["", *_lines_of_verdict(i, verdict)]
-    return "\n".join(lines)
+    return lines
 
 
 def _line_of_scores(title: str, scores: Scores) -> str:
@@ -79,7 +85,7 @@ def _wrapped(line: str, indent: str) -> list[str]:
 def html(diagnosis) -> str:
     """Write a diagnosis as HTML that needs nothing else, with the pictures."""
     rows = "".join(_row_of_verdict(verdict) for verdict in diagnosis.verdicts)
-    head = escape.escape(text(diagnosis).split("\n\n1. ")[0])
+    head = escape.escape("\n".join(_lines_of_scores(diagnosis)))
     return (
         f"<div><pre>{head}</pre><table><thead><tr><th>verdict</th><th>numbers</th>"
         f"<th>try</th></tr></thead><tbody>{rows}</tbody></table>"

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_deep.recipe._measure import Measurements, name_of_network, network_of
+from sk_deep.recipe._measure import Measurements, Scores, network_of, prefix_of
 from sk_deep.recipe._moves import MOVES, Suggestion, suggest
 
 Evidence = dict[str, float]
@@ -63,8 +63,7 @@ class Case(NamedTuple):
     @property
     def prefix(self) -> str:
         """What stands before the names of the network's parameters."""
-        name = name_of_network(self.estimator)
-        return "" if name is None else f"{name}__"
+        return prefix_of(self.estimator)
 
     # ---- scores --------------------------------------------------------------------
 
@@ -82,44 +81,38 @@ class Case(NamedTuple):
     def bar(self) -> float:
         """Validation score from which on a remedy helps."""
         start = max(self.test, _mean(self.measured.constant.test))
-        return start + max(_GAIN * self.span, _WAY * (self.rival[1] - start))
+        way = _mean(self.rival[1].test) - start
+        return start + max(_GAIN * self.span, _WAY * way)
 
     @property
-    def rival(self) -> tuple[str, float]:
-        """The better yardstick in validation, and its score."""
-        scores = {
-            "a linear model": _mean(self.measured.linear.test),
-            "a plain network": _mean(self.measured.plain.test),
-        }
-        best = max(scores, key=scores.__getitem__)
-        return best, scores[best]
+    def rival(self) -> tuple[str, Scores]:
+        """The better yardstick in validation: its name and its scores."""
+        m = self.measured
+        yardsticks = {"a linear model": m.linear, "a plain network": m.plain}
+        return max(yardsticks.items(), key=lambda pair: _mean(pair[1].test))
 
     @property
     def span(self) -> float:
         """What there is to gain on a constant prediction, in validation."""
-        reached = max(self.rival[1], self.test)
+        reached = max(_mean(self.rival[1].test), self.test)
         return max(reached - _mean(self.measured.constant.test), 1e-12)
 
     @property
     def is_behind(self) -> bool:
         """Whether a yardstick is clearly better in validation."""
-        m = self.measured
         if not np.isfinite(self.test):
             return True
-        rival = m.linear if self.rival[0] == "a linear model" else m.plain
-        return _exceeds(rival.test, m.network.test, _MARGIN * self.span)
+        ours, theirs = self.measured.network.test, self.rival[1].test
+        return _exceeds(theirs, ours, _MARGIN * self.span)
 
-    @property
-    def is_trained(self) -> bool:
-        """Whether the training score is as good as that of the better yardstick."""
-        m = self.measured
-        rival = m.linear if self.rival[0] == "a linear model" else m.plain
-        return self.train >= _mean(rival.train) - 2 * _MARGIN * self.span
+    def is_trained_as(self, yardstick: Scores) -> bool:
+        """Whether the training score is as good as that of a yardstick."""
+        return self.train >= _mean(yardstick.train) - 2 * _MARGIN * self.span
 
     @property
     def is_untrained(self) -> bool:
         """Whether training is the trouble, so that overfitting is not to blame."""
-        return self.is_behind and not self.is_trained
+        return self.is_behind and not self.is_trained_as(self.rival[1])
 
     @property
     def first_gradients(self) -> NDArray:
@@ -305,15 +298,19 @@ def _fall(curve: list[float]) -> float:
 def _underfitting(case: Case) -> Evidence | None:
     if not case.is_untrained:
         return None
-    name, score = case.rival
-    return {"training score": case.train, "validation score": case.test, name: score}
+    name, scores = case.rival
+    return {
+        "training score": case.train,
+        "validation score": case.test,
+        name: _mean(scores.test),
+    }
 
 
 def _worse_than_linear(case: Case) -> Evidence | None:
     m = case.measured
     if not case.is_behind or _mean(m.linear.test) - case.test < _MARGIN * case.span:
         return None
-    if case.train < _mean(m.linear.train) - 2 * _MARGIN * case.span:
+    if not case.is_trained_as(m.linear):
         return None
     return {
         "validation score": case.test,
@@ -344,9 +341,10 @@ def _needs_more_data(case: Case) -> Evidence | None:
 # ---- what they suggest -------------------------------------------------------------
 
 
-def _moves(case: Case, *keys: str) -> Iterator[Suggestion]:
+def _moves(case: Case, *keys: str, sentence: str = "") -> Iterator[Suggestion]:
+    facts = case.measured.facts
     for key in keys:
-        found = suggest(key, case.network, case.measured.facts, case.prefix)
+        found = suggest(key, case.network, facts, case.prefix, sentence)
         if found is not None:
             yield found
 
@@ -442,10 +440,7 @@ def _generalise(case: Case) -> Iterator[Suggestion]:
 def _more(case: Case) -> Iterator[Suggestion]:
     yield from _moves(case, "ensemble")
     sentence = "See whether a wider or deeper network does better still."
-    facts = case.measured.facts
-    found = suggest("network", case.network, facts, case.prefix, sentence)
-    if found is not None:
-        yield found
+    yield from _moves(case, "network", sentence=sentence)
 
 
 @dataclass(frozen=True)

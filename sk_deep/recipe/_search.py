@@ -25,7 +25,7 @@ from sk_deep._compat import (
 )
 from sk_deep._executor import train_in_stacks
 from sk_deep.recipe._diagnosis import diagnose
-from sk_deep.recipe._measure import network_of
+from sk_deep.recipe._measure import network_of, scores_in
 from sk_deep.recipe._moves import Facts, Suggestion, find_network
 from sk_deep.recipe._path import Decision
 from sk_deep.recipe._space import Space
@@ -37,6 +37,7 @@ _COMPARISON_FROM = 10  # candidates left, from which models to compare with are 
 _DIAGNOSIS_FROM = 40  # the same for a diagnosis
 _N_VERDICTS = 2  # of the diagnosis, whose advice is tried
 _MAX_SEED = 2**31 - 1
+_WEIGHT = "sample_weight"
 
 
 class RecipeSearchCV(BaseSearchCV):
@@ -315,12 +316,7 @@ class RecipeSearchCV(BaseSearchCV):
                 "scoring must give a single score, however: scoring="
                 f"{self.scoring!r} gives several."
             )
-        train, test = (
-            np.stack([results[f"split{i}_{part}_score"] for i in range(self.n_splits_)])
-            for part in ("train", "test")
-        )
-        columns = range(-len(candidates), 0)
-        return [(train[:, i], test[:, i]) for i in columns]
+        return scores_in(results, self.n_splits_)[-len(candidates) :]
 
     def _diagnose(self, X, y, fit_params, budget, random_state) -> list[Suggestion]:
         """Diagnose the estimator, if it can be paid for; take the first advice."""
@@ -370,9 +366,6 @@ class RecipeSearchCV(BaseSearchCV):
     def _tell(self, decision: Decision) -> None:
         if self.verbose > 0:
             print(decision)
-
-
-_WEIGHT = "sample_weight"
 
 
 def _facts(network, X, y) -> Facts:

@@ -30,8 +30,8 @@ from sk_deep.recipe._moves import (
 from sk_deep.recipe._path import (
     NO_SCORES,
     Decision,
+    MeanScores,
     Path,
-    Scores,
     tell_parameters,
     tell_scores,
 )
@@ -102,10 +102,10 @@ class Tried:
     validation: NDArray
 
     @property
-    def scores(self) -> Scores:
+    def scores(self) -> MeanScores:
         """Means and standard deviations."""
         parts = (self.training, self.validation)
-        return Scores(*(f(part) for part in parts for f in (np.mean, np.std)))
+        return MeanScores(*(f(part) for part in parts for f in (np.mean, np.std)))
 
     @property
     def value(self) -> float:
@@ -431,8 +431,8 @@ class Walk:
         text: str,
         tried: list,
         kept: dict | None,
-        before: Scores,
-        after: Scores | None = None,
+        before: MeanScores,
+        after: MeanScores | None = None,
         sentence: str = "",
     ) -> None:
         after = self.best.scores if after is None else after
@@ -468,7 +468,7 @@ def _titles() -> dict[str, tuple[str, str]]:
     }
 
 
-def _is_good(scores: Scores, yardsticks: dict[str, float]) -> bool:
+def _is_good(scores: MeanScores, yardsticks: dict[str, float]) -> bool:
     """Whether a training score is nearly as good as that of a linear model."""
     linear, constant = yardsticks["linear"], yardsticks["constant"]
     return bool(scores.training >= linear - _NEARLY * (linear - constant))
