@@ -10,7 +10,7 @@ import sk_deep
 # From the bottom to the top. A module imports from lower layers only, never from its
 # own, so that there can be no cycle.
 LAYERS = [
-    {"exceptions", "_compat", "_threads"},
+    {"exceptions", "_compat", "_files", "_threads"},
     {"_batches", "_params", "activations", "initializers", "losses", "schedules"},
     {"_paces", "augmentation", "dropouts", "normalizations", "solvers"},
     {"network"},
