@@ -19,8 +19,8 @@ except ImportError:  # Windows, where an open file can be neither removed nor re
 def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open a file that takes its place when it is complete, and only then.
 
-    Whatever happens before, at its path there is the former file, or none. What a killed
-    process has left behind is removed by the next one that writes to the same path.
+    Whatever happens before, at its path there is the former file, or none. What a
+    killed process has left behind is removed by the next that writes to the same path.
 
     Parameters
     ----------

@@ -25,9 +25,17 @@ def test_a_file_is_written_and_replaced(tmp_path, name):
 def test_after_an_error_the_former_file_is_there(tmp_path):
     path = tmp_path / "model"
     _write(path, b"old")
-    with pytest.raises(KeyboardInterrupt), atomic_write(path) as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
+    file = None
+
+    def write_half():
+        nonlocal file
+        with atomic_write(path) as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert file.closed
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["model"]
 
