@@ -74,9 +74,9 @@ def fit_sklearn(shape, X, y):
     return SklearnMLPClassifier(**parameters(shape)).fit(X, y)
 
 
-def fit_sk_deep(shape, X, y, **further):
+def fit_sk_deep(shape, X, y, device="cpu", **further):
     """Fit sk_deep's MLPClassifier."""
-    return MLPClassifier(**parameters(shape), device="cpu", **further).fit(X, y)
+    return MLPClassifier(**parameters(shape), device=device, **further).fit(X, y)
 
 
 class TorchModel(nn.Sequential):
@@ -95,10 +95,10 @@ class TorchModel(nn.Sequential):
             return self(torch.from_numpy(X)).softmax(dim=1).numpy()
 
 
-def fit_torch(shape, X, y, dropout=0.0):
+def fit_torch(shape, X, y, device="cpu", dropout=0.0):
     """Fit the layers by a loop that indexes whole batches."""
-    X, y = torch.from_numpy(X), torch.from_numpy(y)
-    model = TorchModel(shape.layers, dropout)
+    X, y = torch.from_numpy(X).to(device), torch.from_numpy(y).to(device)
+    model = TorchModel(shape.layers, dropout).to(device)
     optimizer = torch.optim.Adam(
         model.parameters(),
         lr=LEARNING_RATE,
@@ -106,7 +106,7 @@ def fit_torch(shape, X, y, dropout=0.0):
         fused=True,
     )
     for _ in range(shape.epochs):
-        for rows in torch.randperm(len(X)).split(shape.batch_size):
+        for rows in torch.randperm(len(X), device=device).split(shape.batch_size):
             loss = F.cross_entropy(model(X[rows]), y[rows])
             optimizer.zero_grad()
             loss.backward()
@@ -114,7 +114,7 @@ def fit_torch(shape, X, y, dropout=0.0):
     return model.eval()
 
 
-def fit_skorch(shape, X, y):
+def fit_skorch(shape, X, y, device="cpu"):
     """Fit skorch as its documentation shows it, with its own DataLoader."""
     net = NeuralNetClassifier(
         TorchModel(shape.layers),
@@ -128,7 +128,7 @@ def fit_skorch(shape, X, y):
         train_split=None,
         callbacks__print_log=None,
         verbose=0,
-        device="cpu",
+        device=device,
     )
     return net.fit(X, y)
 

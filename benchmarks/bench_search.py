@@ -126,8 +126,8 @@ SK_DEEP, SKLEARN, SKORCH = "sk_deep, n_jobs=2", "sklearn, n_jobs=2", "skorch, n_
 NAMES = (*OURS, SK_DEEP, SKLEARN, SKORCH)
 
 
-def make_search(name, task):
-    """Return the search of a contender."""
+def make_search(name, task, device="cpu"):
+    """Return the search of a contender; the device is that of our networks."""
     options = {
         "cv": task.n_folds,
         "refit": False,
@@ -139,7 +139,7 @@ def make_search(name, task):
     if name == SKLEARN:
         return GridSearchCV(*as_sklearn(SklearnMLPClassifier, task), **options)
     kind = BatchedGridSearchCV if name in OURS else GridSearchCV
-    return kind(*as_sklearn(MLPClassifier, task, device="cpu"), **options)
+    return kind(*as_sklearn(MLPClassifier, task, device=device), **options)
 
 
 @functools.cache

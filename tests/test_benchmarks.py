@@ -5,6 +5,7 @@ import importlib
 import itertools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,14 +18,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 common, contenders, problems = map(
     importlib.import_module, ("_common", "_contenders", "_problems")
 )
-bench_diagnosis, bench_fit, bench_predict, bench_recipe, bench_scaling, bench_search = (
-    map(
-        importlib.import_module,
-        (
-            *("bench_diagnosis", "bench_fit", "bench_predict"),
-            *("bench_recipe", "bench_scaling", "bench_search"),
-        ),
-    )
+bench_diagnosis, bench_fit, bench_gpu = map(
+    importlib.import_module, ("bench_diagnosis", "bench_fit", "bench_gpu")
+)
+bench_predict, bench_recipe, bench_scaling, bench_search = map(
+    importlib.import_module,
+    ("bench_predict", "bench_recipe", "bench_scaling", "bench_search"),
 )
 TINY = contenders.Shape((4, 3, 2), batch_size=10, steps_per_epoch=2, epochs=2)
 
@@ -179,7 +178,7 @@ def test_recipe(run, monkeypatch):
     race = functools.partial(bench_recipe.section, name="wine", n_candidates=3)
     text = run(wine=race)
     assert "| mean |" in text
-    assert "3 candidates of the recipe" in text
+    assert "The recipe with 3 candidates" in text
 
 
 # ---- the diagnosis ---------------------------------------------------------------
@@ -249,3 +248,17 @@ def test_script_of_the_diagnosis(tmp_path):
         bench_diagnosis.main(args)
     numbers = json.loads((tmp_path / "plants.json").read_text())
     assert list(numbers["plants"]) == names
+
+
+# ---- on a GPU --------------------------------------------------------------------
+
+
+def test_gpu(run):
+    """Here on the CPU, which says nothing of the numbers."""
+    task = replace(bench_search.GRID, alphas=(1e-4,), rates=(1e-3,), epochs=1)
+    table = run(
+        fit=functools.partial(bench_gpu.fit, shapes=(TINY,), device="cpu"),
+        search=functools.partial(bench_gpu.search, tasks=(task,), device="cpu"),
+    )
+    assert "| 4-3-2 @ 10 |" in table
+    assert f"| {task.name} |" in table

@@ -267,7 +267,7 @@ class RecipeSearchCV(BaseSearchCV):
         train_in_stacks(self, evaluate_candidates, wrap=_Lenient)
 
         def evaluate(candidates):
-            return self._step(evaluate_candidates, candidates, budget, search_ctx)
+            return self._step(evaluate_candidates, candidates, search_ctx)
 
         walk = Walk(self.estimator, facts, evaluate, budget, random_state, self._tell)
         self.path_ = walk.path
@@ -298,18 +298,16 @@ class RecipeSearchCV(BaseSearchCV):
             return {}
         return {f"{prefix}random_state": random_state.randint(_MAX_SEED)}
 
-    def _step(self, evaluate_candidates, candidates, budget, search_ctx) -> list:
+    def _step(self, evaluate_candidates, candidates, search_ctx) -> list:
         """Evaluate candidates together; give each one's scores on both parts."""
         n_fits = len(candidates) * self.n_splits_
         step_ctx = search_ctx.subcontext(
             task_name="step", max_subtasks=n_fits, sequential_subtasks=False
         )
         step_ctx.call_on_fit_task_begin(estimator=self)
-        start = time.monotonic()
         with warnings.catch_warnings():  # path_ tells which candidates have no score
             warnings.filterwarnings("ignore", "One or more of the .* are non-finite")
             results = evaluate_candidates(candidates, callback_ctx=step_ctx)
-        budget.spend(n_fits, time.monotonic() - start)
         step_ctx.call_on_fit_task_end(estimator=self)
         if "mean_test_score" not in results:
             raise ValueError(
@@ -325,7 +323,7 @@ class RecipeSearchCV(BaseSearchCV):
         weight = fit_params.get(f"{prefix}{_WEIGHT}")
         others = fit_params.keys() - {f"{prefix}{_WEIGHT}"}
         is_nested = not isinstance(network_of(self.estimator), BaseMLP)
-        if others or is_nested or budget.n_candidates < _DIAGNOSIS_FROM:
+        if others or is_nested or budget.n_candidates() < _DIAGNOSIS_FROM:
             return []
         start = time.monotonic()
         self.diagnosis_ = diagnose(
@@ -349,7 +347,7 @@ class RecipeSearchCV(BaseSearchCV):
             known = self.diagnosis_.measurements
             pairs = {"linear": known.linear, "constant": known.constant}
             return {name: float(np.mean(one.train)) for name, one in pairs.items()}
-        if budget.n_candidates < _COMPARISON_FROM:
+        if budget.n_candidates() < _COMPARISON_FROM:
             return {"linear": np.nan, "constant": np.nan}
         start = time.monotonic()
         weights = {k: v for k, v in fit_params.items() if k.endswith(_WEIGHT)}

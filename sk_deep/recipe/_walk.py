@@ -66,22 +66,32 @@ class Budget:
         self.limit, self.n_splits = limit, n_splits
         self.start = time.monotonic()
         self.n_fits = 0
-        self.seconds = 0.0  # of a fit, at the last time
+        self.seconds = 0.0  # of a network in a fit, at the last time
 
-    def spend(self, n_fits: int, seconds: float) -> None:
-        """Count fits, and the time that they took."""
+    def spend(self, n_fits: int, seconds: float, n_networks: float = 1) -> None:
+        """Count fits, of so many networks each, and the time that they took."""
         self.n_fits += n_fits
-        self.seconds = seconds / max(1, n_fits)
+        self.seconds = seconds / max(1, n_fits * n_networks)
 
-    @property
-    def n_candidates(self) -> int:
-        """Number of candidates that can still be tried, as far as can be told."""
+    def n_candidates(self, n_networks: int = 1) -> int:
+        """Tell how many candidates can still be tried, as far as can be told.
+
+        Parameters
+        ----------
+        n_networks : int, default=1
+            Number of networks in each of them, on which the time depends.
+
+        Returns
+        -------
+        n_candidates : int
+            Their number.
+        """
         if not isinstance(self.limit, datetime.timedelta):
             return max(0, self.limit - self.n_fits) // self.n_splits
         left = self.limit.total_seconds() - (time.monotonic() - self.start)
         if left <= 0:
             return 0
-        per_candidate = max(self.seconds * self.n_splits, 1e-3)
+        per_candidate = max(self.seconds * self.n_splits * n_networks, 1e-3)
         return max(1, int(left / per_candidate))
 
 
@@ -187,7 +197,7 @@ class Walk:
         yardsticks : dict of str to float
             Training scores of a "linear" and of a "constant" model; may be nan.
         """
-        n_candidates = self.budget.n_candidates
+        n_candidates = self.budget.n_candidates()
         self.most = max(2, n_candidates // _MOVES_PAID)
         if MOVES[_LAST].candidates(self._network_now(), self.facts):
             self.reserve = min(_N_ENSEMBLES, n_candidates // 10)
@@ -215,7 +225,7 @@ class Walk:
         helps = True
         while not self._is_training_good(yardsticks) and helps:
             helps = False
-            if self.budget.n_candidates <= n_kept_back:
+            if self.budget.n_candidates() <= n_kept_back:
                 return
             for key, move in MOVES.items():
                 if move.question == TRAINING:
@@ -330,7 +340,8 @@ class Walk:
     ) -> bool:
         """Try candidates, as many as can be paid for, and keep what helps."""
         wanted = [one for one in candidates if freeze(one) not in self.tried]
-        tried = self._try(wanted[: self._n_left(key)])
+        n_networks = max(map(self._n_networks, wanted), default=1)
+        tried = self._try(wanted[: self._n_left(key, n_networks)])
         if not tried:
             return False
         question = MOVES[key].question if key in MOVES else TESTING
@@ -368,15 +379,20 @@ class Walk:
                 del changed[name]
         return changed
 
-    def _n_left(self, key: str) -> int:
-        """Number of candidates that a move may try."""
-        return max(0, self.budget.n_candidates - (key != _LAST) * self.reserve)
+    def _n_left(self, key: str, n_networks: int = 1) -> int:
+        """Number of candidates, of so many networks each, that a move may try."""
+        kept_back = 0 if key == _LAST else self.reserve
+        return max(0, self.budget.n_candidates(n_networks) - kept_back)
 
     def _try(self, candidates: list[dict[str, Any]]) -> list[Tried]:
         """Evaluate candidates, and remember them."""
         if not candidates:
             return []
+        start = time.monotonic()
         scores = self.evaluate(candidates)
+        n_fits = len(candidates) * self.budget.n_splits
+        n_networks = np.mean([self._n_networks(one) for one in candidates])
+        self.budget.spend(n_fits, time.monotonic() - start, float(n_networks))
         found = [Tried(p, *pair) for p, pair in zip(candidates, scores, strict=True)]
         self.tried.update((freeze(one.parameters), one) for one in found)
         return found
@@ -391,6 +407,9 @@ class Walk:
             if name.startswith(self.prefix)
         }
         return clone(self.network).set_params(**own)
+
+    def _n_networks(self, parameters: dict[str, Any]) -> int:
+        return self._network_at(parameters).n_members
 
     def _network_now(self) -> Any:
         return self._network_at(self.best.parameters)
