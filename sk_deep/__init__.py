@@ -2,10 +2,10 @@
 
 from sk_deep._classifier import MLPClassifier
 from sk_deep._regressor import MLPRegressor
+from sk_deep._version import __version__ as __version__
+from sk_deep.persistence import load, save, trusted_types
 from sk_deep.recipe import Diagnosis, RecipeSearchCV, diagnose
 from sk_deep.search import BatchedGridSearchCV, BatchedRandomizedSearchCV
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BatchedGridSearchCV",
@@ -15,4 +15,7 @@ __all__ = [
     "MLPRegressor",
     "RecipeSearchCV",
     "diagnose",
+    "load",
+    "save",
+    "trusted_types",
 ]

@@ -27,6 +27,7 @@ from sk_deep._net import make_net
 from sk_deep._parameters import Parameters
 from sk_deep._prediction import hidden_values, predict_outputs, sample_outputs
 from sk_deep._state import (
+    check_state,
     copy_in_training,
     describe,
     go_on_from,
@@ -41,9 +42,14 @@ from sk_deep._validation import (
     split_rows,
     validation_score,
 )
+from sk_deep._version import __version__
 from sk_deep._watched import attributes, tell_callbacks
 from sk_deep.callbacks import Stopping, ValidationScore, Verbose
-from sk_deep.exceptions import DeviceFallbackWarning, divergence
+from sk_deep.exceptions import (
+    DeviceFallbackWarning,
+    InconsistentVersionWarning,
+    divergence,
+)
 
 # fitted attribute -> key of the net's history
 _CURVES = {
@@ -54,6 +60,8 @@ _CURVES = {
     "gradient_norm_curve_": "gradient_norms",
     "update_ratio_curve_": "update_ratios",
 }
+
+_VERSION = "_sk_deep_version"  # key of a state
 
 
 class BaseMLP(CallbackSupportMixin, Parameters):
@@ -540,11 +548,23 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             # NOTE[DIFF] pickled optimizer: every pickle of scikit-learn's has it
             with_training = self.warm_start or self._streams
             state["_net_state"] = net_state(net, with_training=with_training)
-        return state
+        return {**state, _VERSION: __version__}
 
     def __setstate__(self, state):
         state = dict(state)
+        version = state.pop(_VERSION, "unknown")
+        if version != __version__:
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_version=__version__,
+                    original_version=version,
+                ),
+                stacklevel=2,
+            )
         net_state = state.pop("_net_state", None)
+        if net_state is not None:
+            check_state(net_state)
         super().__setstate__(state)
         if net_state is not None:
             self._adopt(net_from_state(net_state, device=self._present_device()))

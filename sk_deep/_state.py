@@ -1,13 +1,17 @@
 """The state of a net in plain containers and numpy arrays, and nets from it."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sk_deep import _options
 from sk_deep._net import Net, make_net
+
+_MOST_LAYERS = 10_000  # that are read from a file
 
 
 def describe(net: Net) -> dict[str, Any]:
@@ -42,6 +46,56 @@ def net_state(net: Net, *, with_training: bool) -> dict[str, Any]:
         "flat_buffers": _to_numpy(net.module_.flat_buffers),
         "training": _training_state(net) if with_training else None,
     }
+
+
+def check_state(state: Mapping[str, Any]) -> None:
+    """Check that a state is one, before anything is built from it.
+
+    Parameters
+    ----------
+    state : mapping
+        For `net_from_state`; it may come from a file of a stranger.
+
+    Raises
+    ------
+    ValueError
+        If it does not describe a network, or its weights are not those of the network
+        that it describes, or not finite.
+    """
+    missing = {"description", "flat", "flat_buffers", "training"} - state.keys()
+    if missing:
+        raise ValueError(f"a state of a network has no {sorted(missing)}.")
+    flat, description = state["flat"], state["description"]
+    for name in ("n_features", "n_outputs", "n_members", "maxout_pieces"):
+        _check_count(name, description[name])
+    if len(description["hidden_units"]) > _MOST_LAYERS:
+        raise ValueError(
+            f"a network has at most {_MOST_LAYERS} hidden layers, however: "
+            f"{len(description['hidden_units'])}."
+        )
+    for units in description["hidden_units"]:
+        _check_count("hidden_units", units)
+    # what is built takes no more memory than what is there
+    n_weights = _options.n_weights(description)
+    n_biases = sum(description["hidden_units"])
+    if max(n_weights, n_biases) > flat.size:
+        raise ValueError(
+            f"a network of {n_weights} weights was described, however: there are "
+            f"{flat.size}."
+        )
+    for name in ("flat", "flat_buffers"):
+        array = state[name]
+        if array.dtype != description["dtype"] or not np.isfinite(array).all():
+            raise ValueError(
+                f"weights must be finite and of dtype {description['dtype']!r}, "
+                f"however: {name} is of {array.dtype}, and has "
+                f"{np.count_nonzero(~np.isfinite(array))} that are not finite."
+            )
+
+
+def _check_count(name: str, value: Any) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, however: {value!r}.")
 
 
 def net_from_state(state: Mapping[str, Any], *, device: str) -> Net:
@@ -154,8 +208,14 @@ def _load_optimizer(net: Net, training: Mapping[str, Any]) -> None:
 
 
 def _load_weights(net: Net, state: Mapping[str, Any]) -> None:
-    net.module_.flat.copy_(_to_tensor(state["flat"]))
-    net.module_.flat_buffers.copy_(_to_tensor(state["flat_buffers"]))
+    for name in ("flat", "flat_buffers"):
+        own, given = getattr(net.module_, name), _to_tensor(state[name])
+        if own.shape != given.shape:
+            raise ValueError(
+                f"{name} must be of shape {tuple(own.shape)}, however: "
+                f"{tuple(given.shape)}."
+            )
+        own.copy_(given)
     net.module_.eval()
 
 

@@ -1,12 +1,47 @@
 """Errors and warnings of the package."""
 
+from sklearn.exceptions import InconsistentVersionWarning as _OfScikitLearn
+
 
 class DivergenceError(ValueError):
     """Training ended in a non-finite loss or non-finite weights."""
 
 
+class CorruptModelError(ValueError):
+    """A file is not as it was written, or is no file of sk_deep."""
+
+
 class DeviceFallbackWarning(UserWarning):
     """A network was moved to the CPU since its device is not there."""
+
+
+class InconsistentVersionWarning(_OfScikitLearn):
+    """An estimator comes from another version of sk_deep.
+
+    Parameters
+    ----------
+    estimator_name : str
+        Its class.
+    current_version, original_version : str
+        Of sk_deep: the one that runs, and the one that wrote the estimator.
+    """
+
+    def __init__(
+        self, *, estimator_name: str, current_version: str, original_version: str
+    ) -> None:
+        super().__init__(
+            estimator_name=estimator_name,
+            current_sklearn_version=current_version,
+            original_sklearn_version=original_version,
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.estimator_name} was written by version "
+            f"{self.original_sklearn_version} of sk_deep, and this is version "
+            f"{self.current_sklearn_version}: its predictions may differ. Fit it anew, "
+            "or install the version that wrote it."
+        )
 
 
 def divergence(epoch: int) -> DivergenceError:

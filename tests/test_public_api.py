@@ -34,7 +34,8 @@ SEARCHES = {  # and whose they are
     "BatchedRandomizedSearchCV": model_selection.RandomizedSearchCV,
 }
 ESTIMATORS = [*NETWORKS, *SEARCHES, "RecipeSearchCV"]
-PUBLIC = sorted([*ESTIMATORS, "Diagnosis", "diagnose"])
+FILES = ["load", "save", "trusted_types"]
+PUBLIC = sorted([*ESTIMATORS, "Diagnosis", "diagnose", *FILES])
 PUBLIC_MODULES = {
     "activations",
     "augmentation",
@@ -45,6 +46,7 @@ PUBLIC_MODULES = {
     "losses",
     "network",
     "normalizations",
+    "persistence",
     "plots",
     "recipe",
     "schedules",

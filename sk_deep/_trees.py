@@ -1,0 +1,290 @@
+"""Trees of plain values and numpy arrays as the bytes of one safetensors file.
+
+The arrays are the file's tensors. Its metadata has all else: a manifest in JSON that
+refers to them, and a SHA-256 of the file. Reading looks at sizes first, then at the
+hash, and runs nothing that a file could name.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+from sk_deep.exceptions import CorruptModelError
+
+_LENGTH = 8  # bytes of the header's length, which come first
+_KEY = "sk_deep"  # of the one entry of the metadata, since entries have no order
+_OURS = {"sha256", "manifest"}  # keys in it
+_NO_HASH = "0" * 64
+_TENSORS = frozenset("bool i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
+_LAST_LETTER = 0x10FFFF
+
+
+# ---- writing -------------------------------------------------------------------------
+
+
+def dump(tree: Any, metadata: Mapping[str, Any]) -> bytes:
+    """Write a tree as the bytes of a file.
+
+    Parameters
+    ----------
+    tree : object
+        None, numbers, strings, numpy arrays, scalars and random states, and lists,
+        tuples and dicts of them.
+    metadata : mapping from str to object
+        What to tell before the tree, such as a version, for JSON.
+
+    Returns
+    -------
+    content : bytes
+        For `load`.
+
+    Raises
+    ------
+    TypeError
+        If a value is of another kind; the error tells where it is.
+    """
+    arrays: dict[str, NDArray] = {}
+    manifest = _encode(tree, arrays, "")
+    told = {"sha256": _NO_HASH, **metadata, "manifest": manifest}
+    content = safetensors.numpy.save(arrays, {_KEY: json.dumps(told)})
+    return content.replace(_place(_NO_HASH), _place(_hash(content)), 1)
+
+
+def _place(digest: str) -> bytes:
+    """Write the hash as a file has it, JSON in JSON."""
+    return json.dumps(json.dumps({"sha256": digest})[1:-1])[1:-1].encode()
+
+
+def _encode(value: Any, arrays: dict[str, NDArray], path: str) -> Any:
+    """Turn a value into JSON: lists as they are, others as {kind: content}."""
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if type(value) is list:
+        return _encode_all(value, arrays, path)
+    for name, kind in _KINDS.items():
+        if isinstance(value, kind.type) and not isinstance(value, np.ma.MaskedArray):
+            return {name: kind.encode(value, arrays, path)}
+    raise TypeError(
+        "only plain values and numpy arrays can be written to a file, however: "
+        f"{path.lstrip('.')} is {value!r:.50}, of {type(value)}."
+    )
+
+
+def _encode_all(values, arrays: dict[str, NDArray], path: str) -> list:
+    return [_encode(one, arrays, f"{path}[{i}]") for i, one in enumerate(values)]
+
+
+def _encode_dict(value: dict, arrays, path) -> list:
+    return [
+        [_encode(key, arrays, path), _encode(one, arrays, f"{path}.{key}")]
+        for key, one in value.items()
+    ]
+
+
+def _encode_array(value: NDArray, arrays, path) -> Any:
+    value = np.asarray(value)  # a memory map, say
+    if value.dtype.kind == "O":
+        items = _encode_all(value.ravel().tolist(), arrays, path)
+        return {"shape": list(value.shape), "items": items}
+    if value.dtype.kind == "U":
+        text = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+        letters = text.reshape(*value.shape, 1).view("<u4")
+        return {"letters": _encode_array(letters, arrays, path)}
+    native = value.dtype.newbyteorder("=")
+    if ("bool" if native.kind == "b" else native.str[1:]) not in _TENSORS:
+        raise TypeError(
+            "arrays in a file are of numbers, bools, strings or objects, however: "
+            f"{path.lstrip('.')} is of dtype {value.dtype}."
+        )
+    name = str(len(arrays))
+    # the writer takes the memory as it lies, whatever the strides
+    arrays[name] = np.ascontiguousarray(value, native).reshape(value.shape)
+    return name
+
+
+def _encode_scalar(value: np.generic, arrays, path) -> Any:
+    return _encode_array(np.asarray(value), arrays, path)
+
+
+def _encode_random_state(value: RandomState, arrays, path) -> Any:
+    return _encode(value.get_state(legacy=False), arrays, path)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+# ---- reading -------------------------------------------------------------------------
+
+
+def read_metadata(content: bytes) -> dict[str, Any]:
+    """Read what a file tells before its tree; nothing is checked but its form.
+
+    Parameters
+    ----------
+    content : bytes
+        Of a file.
+
+    Returns
+    -------
+    metadata : dict of str to object
+        As `dump` was given them.
+
+    Raises
+    ------
+    CorruptModelError
+        If it has not the form of a file of this module.
+    """
+    return {k: v for k, v in _read_header(content).items() if k not in _OURS}
+
+
+def _read_header(content: bytes) -> dict[str, Any]:
+    n = int.from_bytes(content[:_LENGTH], "little")
+    if len(content) < _LENGTH or n > len(content) - _LENGTH:
+        raise CorruptModelError(
+            f"the file ends before its header does: it has {len(content)} bytes."
+        )
+    try:
+        header = json.loads(content[_LENGTH : _LENGTH + n])
+        told = json.loads(header["__metadata__"][_KEY])
+        is_legal = told.keys() >= _OURS and isinstance(told["sha256"], str)
+    except _ILLEGAL as error:
+        raise CorruptModelError(f"the file's header is illegal: {error}") from error
+    if not is_legal:
+        raise CorruptModelError(f"the file's header has not {sorted(_OURS)}.")
+    return told
+
+
+def load(content: bytes) -> Any:
+    """Read a tree from the bytes of a file.
+
+    Parameters
+    ----------
+    content : bytes
+        What `dump` gave.
+
+    Returns
+    -------
+    tree : object
+        As `dump` was given it, in new arrays.
+
+    Raises
+    ------
+    CorruptModelError
+        If a byte is not as it was written, or the content is not `dump`'s.
+    """
+    header = _read_header(content)
+    check_hash(content, header["sha256"])
+    try:
+        reader = _Reader(safetensors.numpy.load(content))
+        tree = reader.decode(header["manifest"])
+    except (safetensors.SafetensorError, *_ILLEGAL) as error:
+        raise CorruptModelError(f"the file's content is illegal: {error}") from error
+    if reader.unread:
+        raise CorruptModelError("the file has tensors that its manifest does not name.")
+    return tree
+
+
+# what wrong content raises where it is decoded
+_ILLEGAL = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+
+
+def check_hash(content: bytes, expected: str) -> None:
+    """Check the hash that a file has of itself, with zeros in place of the hash."""
+    found = _hash(content.replace(_place(expected), _place(_NO_HASH), 1))
+    if found != expected:
+        raise CorruptModelError(
+            f"the file has changed since it was written: its SHA-256 is {found}, "
+            f"however: {expected!r} was written into it."
+        )
+
+
+class _Reader:
+    """Decodes a manifest; each tensor is taken once."""
+
+    def __init__(self, tensors: dict[str, NDArray]) -> None:
+        self.unread = tensors
+
+    def decode(self, node: Any) -> Any:
+        if isinstance(node, list):
+            return [self.decode(one) for one in node]
+        if not isinstance(node, dict):
+            return node
+        ((name, content),) = node.items()
+        return _KINDS[name].decode(content, self)
+
+
+def _decode_float(content: str, reader: _Reader) -> float:
+    if content not in ("nan", "inf", "-inf"):
+        raise ValueError(f"a float cannot be {content!r}.")
+    return float(content)
+
+
+def _decode_tuple(content: list, reader: _Reader) -> tuple:
+    return tuple(reader.decode([*content]))
+
+
+def _decode_dict(content: list, reader: _Reader) -> dict:
+    pairs = [reader.decode(pair) for pair in content]
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key of a dict is there twice.")
+    return found
+
+
+def _decode_array(content: Any, reader: _Reader) -> NDArray:
+    if isinstance(content, str):
+        return reader.unread.pop(content)
+    if "letters" in content:
+        letters = _decode_array(content["letters"], reader)
+        if letters.dtype != "u4" or letters.max(initial=0) > _LAST_LETTER:
+            raise ValueError("an array of strings has what is no letter.")
+        return letters.view(f"<U{letters.shape[-1]}")[..., 0]
+    items = reader.decode([*content["items"]])
+    array = np.empty(len(items), dtype=object)
+    for i, item in enumerate(items):  # which may be arrays
+        array[i] = item
+    return array.reshape(content["shape"])
+
+
+def _decode_scalar(content: Any, reader: _Reader) -> np.generic:
+    return _decode_array(content, reader)[()]
+
+
+def _decode_random_state(content: Any, reader: _Reader) -> RandomState:
+    random_state = RandomState()
+    random_state.set_state(reader.decode(content))
+    return random_state
+
+
+# ---- the kinds of values -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A row of `_KINDS`: a type, and how its values are written and read."""
+
+    type: type
+    encode: Callable[[Any, dict[str, NDArray], str], Any]
+    decode: Callable[[Any, _Reader], Any]
+
+
+_KINDS = {
+    "scalar": _Kind(np.generic, _encode_scalar, _decode_scalar),  # some are floats, too
+    "float": _Kind(float, lambda value, *_: repr(value), _decode_float),
+    "tuple": _Kind(tuple, _encode_all, _decode_tuple),
+    "dict": _Kind(dict, _encode_dict, _decode_dict),
+    "array": _Kind(np.ndarray, _encode_array, _decode_array),
+    "random_state": _Kind(RandomState, _encode_random_state, _decode_random_state),
+}
