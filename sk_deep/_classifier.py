@@ -681,6 +681,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
+    def __getstate__(self):
+        state = super().__getstate__()
+        if isinstance(self.class_weight, dict):  # as pairs: skops loses some keys
+            state["class_weight"] = list(self.class_weight.items())
+        return state
+
+    def __setstate__(self, state):
+        if isinstance(state["class_weight"], list):
+            state = {**state, "class_weight": dict(state["class_weight"])}
+        super().__setstate__(state)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
