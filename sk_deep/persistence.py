@@ -18,7 +18,7 @@ import torch
 from sklearn import config_context
 from sklearn.base import BaseEstimator
 
-from sk_deep import _trees
+from sk_deep import _options, _trees
 from sk_deep._base import BaseMLP
 from sk_deep._classifier import MLPClassifier
 from sk_deep._files import atomic_write
@@ -323,8 +323,9 @@ def _build(
     attributes: dict[str, Any],
     requests: dict[str, dict[str, Any]],
 ) -> BaseMLP:
-    estimator = _CLASSES[kind]().set_params(**parameters)
+    estimator = _CLASSES[kind](**parameters)
     estimator._validate_params()
+    _options.checked_callbacks(estimator)
     _check_attributes(attributes)
     with config_context(enable_metadata_routing=True):
         for method, asked in requests.items():
