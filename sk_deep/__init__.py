@@ -3,6 +3,7 @@
 from sk_deep._classifier import MLPClassifier
 from sk_deep._regressor import MLPRegressor
 from sk_deep._version import __version__ as __version__
+from sk_deep.export import to_onnx
 from sk_deep.persistence import load, save, trusted_types
 from sk_deep.recipe import Diagnosis, RecipeSearchCV, diagnose
 from sk_deep.search import BatchedGridSearchCV, BatchedRandomizedSearchCV
@@ -17,5 +18,6 @@ __all__ = [
     "diagnose",
     "load",
     "save",
+    "to_onnx",
     "trusted_types",
 ]

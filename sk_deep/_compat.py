@@ -5,6 +5,7 @@ from typing import Any
 
 from sklearn.base import _fit_context as fit_context
 from sklearn.callback import AutoPropagatedCallback, CallbackContext, ProgressBar
+from sklearn.compose import ColumnTransformer
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _fit_and_score as fit_and_score
@@ -153,6 +154,14 @@ def passes_callbacks_on(search: Any, context: CallbackContext | None) -> bool:
     )
 
 
+def columns_of_transformers(
+    transformer: ColumnTransformer,
+) -> list[tuple[Any, list[int]]]:
+    """List fitted transformers and the positions of the columns each acts on."""
+    columns = transformer._transformer_to_input_indices
+    return [(inner, columns[name]) for name, inner, _ in transformer.transformers_]
+
+
 def visual_block(estimator: Any, caption: str | None) -> Any:
     """Make the box of an estimator in the diagrams of notebooks, with a caption."""
     return _VisualBlock(
@@ -207,6 +216,7 @@ __all__ = [
     "check_optimize_result",
     "check_partial_fit_first_call",
     "check_sample_weight",
+    "columns_of_transformers",
     "constraints_of",
     "fit_and_score",
     "fit_context",

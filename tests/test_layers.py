@@ -30,7 +30,7 @@ LAYERS = [
     {"_full_batch", "_prediction", "_units", "_validation", "_watched"},
     {"_base", "plots"},
     {"_classifier", "_members", "_regressor"},
-    {"persistence"},
+    {"export", "persistence"},
     {"_stacks"},
     {"_tasks"},
     {"_executor"},

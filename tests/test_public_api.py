@@ -34,7 +34,7 @@ SEARCHES = {  # and whose they are
     "BatchedRandomizedSearchCV": model_selection.RandomizedSearchCV,
 }
 ESTIMATORS = [*NETWORKS, *SEARCHES, "RecipeSearchCV"]
-FILES = ["load", "save", "trusted_types"]
+FILES = ["load", "save", "to_onnx", "trusted_types"]
 PUBLIC = sorted([*ESTIMATORS, "Diagnosis", "diagnose", *FILES])
 PUBLIC_MODULES = {
     "activations",
@@ -42,6 +42,7 @@ PUBLIC_MODULES = {
     "callbacks",
     "dropouts",
     "exceptions",
+    "export",
     "initializers",
     "losses",
     "network",
