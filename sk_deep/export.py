@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sk_deep._classifier import MLPClassifier
-from sk_deep._compat import columns_of_transformers
+from sk_deep._compat import BaseSearchCV, columns_of_transformers
 from sk_deep._files import atomic_write
 from sk_deep._regressor import MLPRegressor
 from sk_deep.activations import SELU_ALPHA, SELU_SCALE, Maxout
@@ -101,14 +101,15 @@ def to_onnx(
     check_is_fitted(estimator)
     opset = _checked_opset(opset)
     register()
-    estimator = _without_searches(estimator)
+    estimator = _plain(estimator)
+    inputs = _inputs(estimator)
     model = skl2onnx.to_onnx(
         estimator,
-        initial_types=_inputs(estimator),
+        initial_types=inputs,
         options={"zipmap": False} if is_classifier(estimator) else None,
         target_opset=opset,
     )
-    _remove_unused_inputs(model.graph)
+    _settle_inputs(model.graph, [name for name, _ in inputs])
     _check_size(model.ByteSize())
     with atomic_write(path) as file:
         file.write(model.SerializeToString(deterministic=True))
@@ -127,6 +128,7 @@ def register() -> None:
         options={
             "zipmap": [True, False, "columns"],
             "output_class_labels": [False, True],
+            "nocl": [True, False],
         },
     )
     update_registered_converter(
@@ -148,11 +150,11 @@ def _checked_opset(opset: int | None) -> int:
 
     newest = get_latest_tested_opset_version()
     opset = newest if opset is None else opset
-    if opset not in range(MIN_OPSET, newest + 1):
+    if not isinstance(opset, int | np.integer) or not MIN_OPSET <= opset <= newest:
         raise ValueError(
             f"opset must be an integer in [{MIN_OPSET}, {newest}], however: {opset=}."
         )
-    return opset
+    return int(opset)
 
 
 def _check_size(n_bytes: int) -> None:
@@ -165,14 +167,23 @@ def _check_size(n_bytes: int) -> None:
 # ---- what a pipeline takes ---------------------------------------------------------
 
 
-def _without_searches(estimator: Any) -> Any:
-    """Take the best estimator of a search, also of one that ends a pipeline."""
-    if hasattr(estimator, "best_estimator_"):
-        return _without_searches(estimator.best_estimator_)
+def _plain(estimator: Any) -> Any:
+    """Take the best estimators of searches, and the steps of a pipeline that act."""
+    if isinstance(estimator, BaseSearchCV):
+        if not hasattr(estimator, "best_estimator_"):
+            raise ValueError(
+                "a search must have refitted its best estimator to be exported, "
+                f"however: refit={estimator.refit!r}."
+            )
+        return _plain(estimator.best_estimator_)
     if isinstance(estimator, Pipeline):
-        *steps, (name, last) = estimator.steps
-        return Pipeline([*steps, (name, _without_searches(last))])
+        return Pipeline([(name, _plain(step)) for name, step in _acting(estimator)])
     return estimator
+
+
+def _acting(pipeline: Pipeline) -> list[tuple[str, Any]]:
+    """List the steps that do something."""
+    return [pair for pair in pipeline.steps if pair[1] not in (None, "passthrough")]
 
 
 def _inputs(estimator: Any) -> list[tuple[str, Any]]:
@@ -207,9 +218,8 @@ def _is_of_float64(estimator: Any) -> bool:
 
 def _first_step(estimator: Any) -> Any:
     """Take what the inputs come to first."""
-    while isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps]
-        estimator = next(step for step in steps if step not in (None, "passthrough"))
+    while isinstance(estimator, Pipeline) and _acting(estimator):
+        estimator = _acting(estimator)[0][1]
     return estimator
 
 
@@ -228,9 +238,14 @@ def _columns_of_text(step: Any, columns: list[int]) -> Iterator[int]:
                 yield column
 
 
-def _remove_unused_inputs(graph: Any) -> None:
+def _settle_inputs(graph: Any, names: list[str]) -> None:
+    """Restore names, of which skl2onnx makes identifiers; drop what is not used."""
+    given = {value.name: name for value, name in zip(graph.input, names, strict=True)}
+    for node in graph.node:
+        node.input[:] = [given.get(name, name) for name in node.input]
     used = {name for node in graph.node for name in node.input}
     for value in list(graph.input):
+        value.name = given[value.name]
         if value.name not in used:
             graph.input.remove(value)
 
@@ -238,8 +253,11 @@ def _remove_unused_inputs(graph: Any) -> None:
 # ---- the converters of skl2onnx ----------------------------------------------------
 
 
-def _labels(classes: NDArray) -> NDArray:
-    """Take class labels as strings or integers."""
+def _labels(scope: Any, model: MLPClassifier) -> NDArray:
+    """Take the class labels as strings or integers."""
+    from skl2onnx.common.utils_classifier import get_label_classes
+
+    classes = get_label_classes(scope, model)
     if all(isinstance(label, str) for label in classes):
         return classes.astype(str)
     try:
@@ -276,7 +294,7 @@ def _set_types_of_classifier(operator: Any) -> None:
     has_scores = not hasattr(model, "predict_proba")
     n_columns = model.n_outputs_ if has_scores else len(model.classes_)
     is_multilabel = model._target_type == "multilabel-indicator"
-    is_text = _labels(model.classes_).dtype.kind == "U" and not is_multilabel
+    is_text = _labels(operator.scope_inst, model).dtype.kind == "U"
     label = StringTensorType if is_text else Int64TensorType
     shape = [n_rows, len(model.classes_)] if is_multilabel else [n_rows]
     operator.outputs[0].set_type(label(shape))
@@ -299,15 +317,16 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
 
 def _decisions(graph: "_Graph", model: MLPClassifier, outputs: str) -> str:
     """Decide as `predict` does."""
+    labels = _labels(graph.scope, model)
     if model._target_type == "multiclass":
         indices = graph("ArgMax", outputs, axis=-1, keepdims=0)
-        return graph("Gather", _labels(model.classes_), indices)
+        return graph("Gather", labels, indices)
     is_positive = graph("Greater", outputs, float(model._threshold))
     decisions = graph.cast(is_positive, np.int64)
     if model._target_type == "multilabel-indicator":
         return decisions
-    labels = np.resize(_labels(model.classes_), 2)  # of a constant target twice one
-    return graph("Gather", labels, graph("Reshape", decisions, [-1]))
+    two = np.resize(labels, 2)  # a constant target has one
+    return graph("Gather", two, graph("Reshape", decisions, [-1]))
 
 
 def _both(graph: "_Graph", positive: str, n_classes: int) -> str:
