@@ -7,6 +7,7 @@ import warnings
 from abc import abstractmethod
 from numbers import Integral
 
+import joblib
 import numpy as np
 import scipy.sparse
 from sklearn.base import is_classifier
@@ -33,6 +34,8 @@ from sk_deep._state import (
     go_on_from,
     net_from_state,
     net_state,
+    progress,
+    resume,
 )
 from sk_deep._validation import (
     Fold,
@@ -44,7 +47,7 @@ from sk_deep._validation import (
 )
 from sk_deep._version import __version__
 from sk_deep._watched import attributes, tell_callbacks
-from sk_deep.callbacks import Stopping, ValidationScore, Verbose
+from sk_deep.callbacks import Checkpoint, Stopping, ValidationScore, Verbose
 from sk_deep.exceptions import (
     DeviceFallbackWarning,
     InconsistentVersionWarning,
@@ -351,6 +354,9 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         for task in tasks:
             task.snapshot = functools.partial(self._as_if_stopped, stopping=stopping)
         net.call_first([*ours, stopping, *tasks])
+        for _, callback in net.callbacks_:
+            if isinstance(callback, Checkpoint):
+                self._begin_checkpoint(callback, net, stopping, fold, incremental)
         try:
             net.partial_fit(train, valid, epochs=1 if incremental else None)
         finally:
@@ -359,6 +365,23 @@ class BaseMLP(CallbackSupportMixin, Parameters):
                 self._adopt_curves(net, stopping)
         if not incremental and net.running_.any():
             self._warn_of_the_last_epoch(stacklevel=8)  # the line that calls fit
+
+    def _begin_checkpoint(self, checkpoint, net, stopping, fold, incremental):
+        """Let a checkpoint write this training, and resume what it wrote before."""
+        if incremental or self.random_state is None:
+            raise ValueError(
+                "a Checkpoint among callbacks is for fit with a random_state, by which "
+                f"it can be repeated, however: random_state={self.random_state}, "
+                f"{'partial_fit' if incremental else 'fit'}."
+            )
+        parameters = self.get_params(deep=False)
+        del parameters["callbacks"], parameters["verbose"]
+        weights = net_state(net, with_training=True)
+        parts = [type(self), parameters, fold, weights, self._watched]
+        take = functools.partial(progress, net, stopping)
+        state = checkpoint.begin(joblib.hash([*parts, net.random_states]), take)
+        if state is not None:
+            net.resume = functools.partial(resume, net, stopping, state)
 
     def _warn_of_the_last_epoch(self, stacklevel):
         warnings.warn(

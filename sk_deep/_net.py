@@ -63,6 +63,8 @@ class Net(NeuralNet):
         Which members still train.
     quorum : float
         Part of the members below which those that run leave the loop, too.
+    resume : callable or None
+        Called before the first epoch; it may bring the training to where it once was.
     trained_ : ndarray of bool of shape (n_members,)
         Which members train, or trained, in the present epoch.
     epoch_values_ : dict of str to ndarray of shape (n_members,)
@@ -101,6 +103,7 @@ class Net(NeuralNet):
         self.augmentation = augmentation
         self.random_states = random_states
         self.quorum = 0.0
+        self.resume: Callable[[], None] | None = None
         super().__init__(module, criterion, **kwargs)
 
     # ---- building ------------------------------------------------------------------
@@ -279,7 +282,11 @@ class Net(NeuralNet):
         train = self.batches_ = self.get_iterator(X, training=True)
         valid = None if y is None else self.get_iterator(y)
         datasets = {"dataset_train": X, "dataset_valid": y}
-        for _ in range(epochs or self.max_epochs):
+        if self.resume is not None:
+            self.resume()
+        for _ in range(self.n_finished_, epochs or self.max_epochs):
+            if self.is_over():
+                break
             self.trained_ = self.running_.copy()
             self.notify("on_epoch_begin", **datasets)
             self.run_single_epoch(train, True, "train", self.train_step)
@@ -289,8 +296,6 @@ class Net(NeuralNet):
             self.n_epochs_ += 1
             self.n_samples_ += len(X)
             self.end_epoch(datasets)
-            if self.is_over():
-                break
         return self
 
     def is_over(self) -> bool:

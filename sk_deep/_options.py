@@ -20,7 +20,7 @@ from sk_deep._paces import Pace
 from sk_deep._params import check_names, check_params
 from sk_deep.activations import ACTIVATIONS, get_activation
 from sk_deep.augmentation import Augment, get_augmentation
-from sk_deep.callbacks import DropoutAnnealing, GradientClip, MaxNorm
+from sk_deep.callbacks import Checkpoint, DropoutAnnealing, GradientClip, MaxNorm
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS, Dropout
 from sk_deep.losses import get_loss
 from sk_deep.normalizations import NORMALIZATIONS
@@ -413,6 +413,11 @@ def checked_callbacks(estimator) -> list:
             raise ValueError(
                 f"callbacks cannot set learning rates or freeze parameters, however: "
                 f"{item!r}. For rates there is learning_rate."
+            )
+        if issubclass(kind, Checkpoint) and is_full_batch(estimator):
+            raise ValueError(
+                "callbacks can have a Checkpoint where training goes by epochs, "
+                f"however: solver={estimator.solver!r}."
             )
     return estimator.callbacks or []
 

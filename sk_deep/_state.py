@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sk_deep import _options
 from sk_deep._net import Net, make_net
+from sk_deep.callbacks import Stopping
 
 _MOST_LAYERS = 10_000  # that are read from a file
 
@@ -157,6 +158,55 @@ def go_on_from(net: Net, old: Net, *, with_optimizer: bool) -> bool:
     if training["generator"] is not None:
         net.module_.generator.set_state(_to_tensor(training["generator"]))
     return training["generator"] is not None
+
+
+def progress(net: Net, stopping: Stopping) -> dict[str, Any]:
+    """Describe a training between two epochs, whole, for `resume`.
+
+    Parameters
+    ----------
+    net : Net
+        A net in training.
+    stopping : Stopping
+        What stops it.
+
+    Returns
+    -------
+    state : dict
+        Of plain containers and numpy arrays.
+    """
+    pairs = [(_to_numpy(kept), _to_numpy(now)) for kept, now in net.kept_]
+    return {
+        "weights": pairs,
+        "training": _training_state(net),
+        "n_samples": net.n_samples_,
+        "running": net.running_,
+        "random_states": list(net.random_states),
+        "order": net.batches_.order,
+        "best": stopping.best,
+        "n_stale": stopping.n_stale,
+        "history": list(net.history),
+    }
+
+
+def resume(net: Net, stopping: Stopping, state: Mapping[str, Any]) -> None:
+    """Bring a training to where `progress` described it; its net has just started."""
+    for ours, theirs in zip(net.kept_, state["weights"], strict=True):
+        for own, array in zip(ours, theirs, strict=True):
+            own.copy_(_to_tensor(array))
+    training = state["training"]
+    _load_optimizer(net, training)
+    if training["generator"] is not None:
+        net.module_.generator.set_state(_to_tensor(training["generator"]))
+    for own, then in zip(net.random_states, state["random_states"], strict=True):
+        own.set_state(then.get_state())  # it may be the user's
+    if state["order"] is not None:
+        net.batches_.order[...] = state["order"]
+    net.n_samples_ = state["n_samples"]
+    net.running_[:] = state["running"]
+    stopping.best[:], stopping.n_stale[:] = state["best"], state["n_stale"]
+    net.history.extend(state["history"])
+    net.note_finished_epoch()
 
 
 def member_net(net: Net, i: int) -> Net:

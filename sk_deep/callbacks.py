@@ -1,8 +1,11 @@
 """The skorch callbacks of the package; each overrides what it needs, no more."""
 
 import functools
+import os
 import warnings
 from collections.abc import Callable, Sequence
+from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from sk_deep.exceptions import divergence
+from sk_deep import _trees
+from sk_deep._files import atomic_write
+from sk_deep._version import __version__
+from sk_deep.exceptions import CorruptModelError, divergence
 
 _SMALLEST_RATE = 1e-6  # of the adaptive schedule, as in scikit-learn
 
@@ -135,6 +141,106 @@ class DropoutAnnealing(Callback):
         fraction = min(1.0, net.n_epochs_ / net.max_epochs)
         for layer in net.module_.dropout_layers():
             layer.anneal(self.factor(fraction))
+
+
+class Checkpoint(Callback):
+    """Write the training to a file as it goes on, so that a killed fit can resume.
+
+    Put one into the parameter ``callbacks`` of an estimator. If its fit is killed, the
+    next one with the same data and the same parameters goes on after the last epoch
+    that was written, and ends in the weights of a fit that was never killed, bit by
+    bit, on the same number of threads. A fit that ends removes its file.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Where the files shall be; it is made. Each fit has a file of its own, named by
+        its data and parameters, so that workers can share a folder.
+    every : int, default=1
+        Number of epochs after which the file is written anew.
+
+    Raises
+    ------
+    ValueError
+        In fit, if `every` is not positive, or the estimator has no `random_state`, by
+        which the fit could be repeated. In ``partial_fit`` and with ``solver="lbfgs"``
+        there is nothing to resume.
+
+    Warns
+    -----
+    UserWarning
+        If a file is there and is corrupt; training then starts afresh.
+
+    Notes
+    -----
+    It does not know what other callbacks of yours have in mind, and does not restore
+    them. The files are those of `sk_deep.save`: safe to read, and written whole or not
+    at all. Of a fit that is not tried again, the file stays.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_deep import MLPClassifier
+    >>> from sk_deep.callbacks import Checkpoint
+    >>> X, y = load_iris(return_X_y=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     clf = MLPClassifier(
+    ...         max_iter=500, random_state=0, callbacks=[Checkpoint(folder, every=50)]
+    ...     ).fit(X, y)
+    >>> clf.score(X, y) > 0.9
+    True
+    """
+
+    def __init__(self, folder: str | os.PathLike, every: int = 1) -> None:
+        self.folder = folder
+        self.every = every
+
+    def begin(self, key: str, take: Callable[[], Any]) -> Any:
+        """Begin to write; return what was written of this fit before.
+
+        Parameters
+        ----------
+        key : str
+            Tells this fit from all others.
+        take : callable
+            Gives the state of the training, as a tree for `sk_deep._trees`.
+
+        Returns
+        -------
+        state : object
+            What `take` gave when it was written last; None if it never was.
+        """
+        if not isinstance(self.every, Integral) or self.every < 1:
+            raise ValueError(
+                f"every must be an integer of at least 1, however: {self.every!r}."
+            )
+        folder = Path(self.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path, self._take = folder / f"{key}.checkpoint", take
+        if not self._path.exists():
+            return None
+        try:
+            return _trees.load(self._path.read_bytes())
+        except CorruptModelError as error:
+            warnings.warn(
+                f"The checkpoint {self._path} is not used, and training starts afresh:"
+                f" {error}",
+                stacklevel=2,
+            )
+            return None
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Write the file, if it is time to."""
+        if len(net.history) % self.every == 0:
+            content = _trees.dump(self._take(), {"version": __version__})
+            with atomic_write(self._path) as file:
+                file.write(content)
+
+    def on_train_end(self, net, **kwargs) -> None:
+        """Remove the file, and let go of the training."""
+        self._path.unlink(missing_ok=True)
+        self._take = None
 
 
 class LayerMonitor(Callback):
