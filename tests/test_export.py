@@ -163,7 +163,10 @@ def test_all_parameters_of_networks_are_tried():
     assert {renamed.get(name, name) for name in names} - {"device"} <= tried
 
 
-@pytest.mark.parametrize("opset", range(export.MIN_OPSET, 23))
+OPSETS = range(export.MIN_OPSET, skl2onnx.get_latest_tested_opset_version() + 1)
+
+
+@pytest.mark.parametrize("opset", OPSETS)
 def test_opset(opset, tmp_path):
     model = classifier(**NETWORKS[-2], n_members=2).fit(X[:100], Y["multiclass"][:100])
     session = written(model, tmp_path, opset=opset)
@@ -484,7 +487,7 @@ def test_errors(model, options, error, message, tmp_path):
 def test_too_large(limit, tmp_path, monkeypatch):
     model = make_pipeline(StandardScaler(), classifier()).fit(X, Y["binary"])
     assert 100 < model[-1].net_.module_.flat.nbytes < 500
-    monkeypatch.setattr(export, "MAX_BYTES", limit)
+    monkeypatch.setattr("sk_deep.export._converters.MAX_BYTES", limit)
     with pytest.raises(ValueError, match=r"smaller than 2 GB, however: \d+ bytes"):
         to_onnx(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
