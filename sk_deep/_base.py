@@ -49,6 +49,7 @@ from sk_deep._version import __version__
 from sk_deep._watched import attributes, tell_callbacks
 from sk_deep.callbacks import Checkpoint, Stopping, ValidationScore, Verbose
 from sk_deep.exceptions import (
+    OUT_OF_MEMORY,
     DeviceFallbackWarning,
     InconsistentVersionWarning,
     divergence,
@@ -65,6 +66,10 @@ _CURVES = {
 }
 
 _VERSION = "_sk_deep_version"  # key of a state
+_LESS_MEMORY = (
+    "A fit takes less memory with a smaller batch_size; a search with fewer n_jobs, as "
+    "its workers share the device."
+)
 
 
 class BaseMLP(CallbackSupportMixin, Parameters):
@@ -168,6 +173,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         trial = self._copy()
         try:
             train(trial)
+        except OUT_OF_MEMORY as error:
+            raise type(error)(f"{error}\n{_LESS_MEMORY}") from error
         except KeyboardInterrupt:
             # NOTE[DIFF] interrupt: scikit-learn warns and returns
             if vars(trial).get("net_") is not vars(self).get("net_"):

@@ -30,6 +30,7 @@ from sklearn.utils.validation import _num_samples as num_samples
 from torch import _foreach_copy_ as foreach_copy
 from torch import _fused_adam_ as fused_adam
 from torch.autograd import Variable
+from torch.cuda import _is_in_bad_fork as is_in_bad_fork
 from torch.nn import Module
 
 # what scikit-learn keeps on an estimator while callbacks watch its fit
@@ -225,6 +226,7 @@ __all__ = [
     "fused_adam",
     "given_to",
     "is_hooked",
+    "is_in_bad_fork",
     "lbfgs_print_option",
     "num_samples",
     "only_counts",

@@ -1,6 +1,7 @@
 """The executor of a search: networks train in stacks, all other fits one by one."""
 
 import contextlib
+import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -27,6 +28,7 @@ from sk_deep._compat import (
 )
 from sk_deep._members import structure
 from sk_deep._tasks import Inputs, Job, Task, fit_steps, make_task
+from sk_deep.exceptions import OUT_OF_MEMORY
 
 # Parameters and values of a stack: on the CPU they should stay in a cache.
 _STACK_BYTES = {"cpu": 2**23}
@@ -130,6 +132,7 @@ class StackExecutor:
         results = self.parallel(_again(calls[i]) for i in alone)
         for i, result in zip(alone, results, strict=True):
             found[i] = result
+        _raise_out_of_memory(result["fit_error"] for result in found)
         return found
 
     def _run(self, tasks: list[Task], calls: list[Call], found: list) -> None:
@@ -358,3 +361,11 @@ def _name_scores(test: Any, train: Any) -> str:
         own = "" if train is None else f"train={train[name]:.3f}, "
         told += f" {name}: ({own}test={test[name]:.3f})"
     return told
+
+
+def _raise_out_of_memory(errors: Iterable[str | None]) -> None:
+    """Raise where fits ran out of memory, which says nothing of their candidates."""
+    for error in errors:
+        for kind in OUT_OF_MEMORY:
+            if error and re.search(rf"^\S*\b{kind.__name__}\b", error, re.MULTILINE):
+                raise kind(error)

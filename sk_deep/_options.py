@@ -16,6 +16,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler, ParamMapper
 from torch import nn
 
+from sk_deep._compat import is_in_bad_fork
 from sk_deep._paces import Pace
 from sk_deep._params import check_names, check_params
 from sk_deep.activations import ACTIVATIONS, get_activation
@@ -265,6 +266,12 @@ def device(estimator) -> str:
         ) from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(f"device={name!r} was requested, none available.")
+    if kind == "cuda" and is_in_bad_fork():
+        raise RuntimeError(
+            f"device={name!r} cannot be used in a process that was forked after its "
+            "parent had used the GPU: take joblib's backend 'loky', the default of "
+            "n_jobs, or the start method 'spawn'."
+        )
     return name
 
 

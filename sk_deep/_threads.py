@@ -1,5 +1,6 @@
 """How many threads a step or a prediction takes."""
 
+import functools
 import os
 import threading
 
@@ -28,6 +29,7 @@ class threads_for:
 
     def __init__(self, work: int) -> None:
         self.is_small = work <= _ONE_THREAD_WORK
+        _guard_forks()
 
     def __enter__(self) -> None:
         if not self.is_small:
@@ -54,7 +56,14 @@ class threads_for:
         """Start anew in a forked child: the threads that ran are not there."""
         threads_for._lock = threading.Lock()
         threads_for._n_running = 0
+        torch.set_num_threads(1)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=threads_for.forget)
+@functools.cache
+def _guard_forks() -> None:
+    """Let a process that is forked from now on take one thread of torch's.
+
+    It has none of its parent's threads, yet OpenMP would wait for them, for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=threads_for.forget)

@@ -1,6 +1,9 @@
 """Errors and warnings of the package."""
 
+import torch
 from sklearn.exceptions import InconsistentVersionWarning as _OfScikitLearn
+
+OUT_OF_MEMORY = torch.OutOfMemoryError, MemoryError
 
 
 class DivergenceError(ValueError):
