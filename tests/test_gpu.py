@@ -9,11 +9,22 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
+from test_checkpoint import Kill, Killed
 from test_options import CUSTOMARY, FAST, ROWS
+from test_promises_parallel import in_fork
 
-from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor, _backprop
+from sk_deep import (
+    BatchedGridSearchCV,
+    MLPClassifier,
+    MLPRegressor,
+    _backprop,
+    load,
+    save,
+)
 from sk_deep._graphs import Graphed
+from sk_deep.callbacks import Checkpoint
 from sk_deep.losses import losses_on
 
 pytestmark = pytest.mark.skipif(
@@ -161,6 +172,69 @@ def test_a_pickle_is_read_where_there_is_no_gpu(digits, tmp_path):
     )
     without = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=without)
+
+
+def test_a_file_is_written_on_the_gpu_and_read_anywhere(digits, tmp_path):
+    X, y = digits
+    model = MLPClassifier(**SHORT, device="cuda", dtype="float64").fit(X, y)
+    save(model, tmp_path / "model")
+    found = load(tmp_path / "model")
+    np.testing.assert_array_equal(_output(found, X), _output(model, X))
+    on_cpu = load(tmp_path / "model").set_params(device="cpu")
+    on_cpu = pickle.loads(pickle.dumps(on_cpu))
+    assert on_cpu.net_.device == "cpu"
+    np.testing.assert_allclose(_output(on_cpu, X), _output(model, X), atol=1e-9)
+
+
+@pytest.mark.parametrize("params", [{}, {"dropout": 0.2, "solver": "adam"}])
+def test_a_killed_fit_resumes(params, digits, tmp_path):
+    X, y = digits
+    params = {**SHORT, **params, "max_iter": 6, "device": "cuda"}
+    expected = MLPClassifier(**params).fit(X, y)
+    callbacks = [Checkpoint(tmp_path), Kill(3)]
+    with pytest.raises(Killed):
+        MLPClassifier(**params, callbacks=callbacks).fit(X, y)
+    found = MLPClassifier(**params, callbacks=[Checkpoint(tmp_path)]).fit(X, y)
+    np.testing.assert_array_equal(_output(found, X), _output(expected, X))
+
+
+def test_out_of_memory_is_told_with_what_helps(digits):
+    X, y = digits
+    MLPClassifier(**SHORT, device="cuda").fit(X, y)
+    torch.cuda.empty_cache()
+    model = MLPClassifier((4000, 4000), device="cuda", max_iter=2, random_state=0)
+    torch.cuda.set_per_process_memory_fraction(0.001)
+    try:
+        with pytest.raises(torch.OutOfMemoryError, match=r"(?s)batch_size.*n_jobs"):
+            model.fit(X, y)
+        with pytest.raises(torch.OutOfMemoryError, match=r"(?s)batch_size.*n_jobs"):
+            BatchedGridSearchCV(model, {"alpha": [1, 2]}, cv=2).fit(X, y)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    model.set_params(hidden_layer_sizes=(8,)).fit(X, y)
+
+
+def test_a_fork_is_told_to_take_loky(digits):
+    def fit():
+        try:
+            MLPClassifier(**SHORT, device="cuda").fit(*digits)
+        except RuntimeError as error:
+            return str(error)
+
+    assert fit() is None
+    assert "loky" in in_fork(fit)
+
+
+def test_workers_share_the_gpu(digits):
+    X, y = digits
+    model = MLPClassifier(**SHORT, device="cuda", dtype="float64")
+    scores = [
+        GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2, n_jobs=n_jobs)
+        .fit(X, y)
+        .cv_results_["mean_test_score"]
+        for n_jobs in (None, 2)
+    ]
+    np.testing.assert_array_equal(*scores)
 
 
 @pytest.mark.parametrize(("first", "second"), [("cuda", "cpu"), ("cpu", "cuda")])

@@ -17,10 +17,10 @@ import joblib
 import numpy as np
 import psutil
 import torch
-from campaign._common import Campaign, Outcome
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
+from campaign._common import Campaign, Outcome
 from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor, load, save
 
 X, Y = load_iris(return_X_y=True)
