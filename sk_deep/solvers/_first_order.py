@@ -128,6 +128,18 @@ class Adam(LeanOptimizer):
                     maximize=False,
                 )
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a state; the count of steps goes to the device, too.
+
+        Parameters
+        ----------
+        state_dict : dict
+            What `state_dict` gave.
+        """
+        super().load_state_dict(state_dict)
+        for parameter, state in self.state.items():
+            state["step"] = state["step"].to(parameter.device)
+
     def _corrected(self, eps: float, beta_2_t: float) -> float:
         """Turn `eps` into what the kernel adds, after the bias correction."""
         return eps / (1 - beta_2_t) ** 0.5
