@@ -23,11 +23,14 @@ from sk_deep._compat import (
     fit_context,
     visual_block,
 )
+from sk_deep._constant import constant_loss
+from sk_deep._frames import check_columns
 from sk_deep._full_batch import train_full_batch
 from sk_deep._net import make_net
 from sk_deep._parameters import Parameters
 from sk_deep._prediction import hidden_values, predict_outputs, sample_outputs
 from sk_deep._state import (
+    all_finite,
     check_state,
     copy_in_training,
     describe,
@@ -213,7 +216,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             else:
                 fold = self._fold(rows, validation, random_states)
                 self._fit_stochastic(net, fold, random_states, incremental, tasks)
-            if not np.isfinite(net.module_.flat.sum().item()):
+            if not all_finite(net.module_.flat, net.module_.flat_buffers):
                 raise divergence(self.n_iter_)
 
     def _check_rows(self, X, y, sample_weight, fresh, incremental):
@@ -223,6 +226,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         return Rows(X, y, target, self._weight(sample_weight, X, y, incremental))
 
     def _validate(self, X, y, reset):
+        check_columns(X)
         X, y = validate_data(
             self,
             X,
@@ -347,6 +351,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
                 self._adopt(net)
             raise
         self._adopt(net)
+        if not np.isfinite(self.loss_):
+            raise divergence(self.n_iter_)
 
     def _fit_stochastic(self, net, fold, random_states, incremental, tasks):
         train, valid = fold.data(net)
@@ -370,8 +376,34 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             if net.n_finished_:
                 self._adopt(net)
                 self._adopt_curves(net, stopping)
-        if not incremental and net.running_.any():
+        if incremental:
+            return
+        if net.running_.any():
             self._warn_of_the_last_epoch(stacklevel=8)  # the line that calls fit
+        elif stopping.n_stale.any():  # not stopped by a callback while it improved
+            self._compare_with_a_constant(net, fold, stacklevel=9)
+
+    def _compare_with_a_constant(self, net, fold, stacklevel):
+        """Warn where training has ended and has come to nothing."""
+        if self.augmentation is not None or net.smooths_labels_:  # of other targets
+            return
+        rows, positions = fold.train, fold.train_positions
+        positions = slice(None) if positions is None else positions[0]
+        weight = None if rows.weight is None else rows.weight[positions]
+        loss = constant_loss(
+            net.criterion_,
+            rows.target[positions],
+            weight,
+            net.module_.architecture["n_outputs"],
+        )
+        if min(self.loss_curve_) >= loss > 0:
+            warnings.warn(
+                f"The training loss, {min(self.loss_curve_):.4g}, is not lower than that of a "
+                f"constant prediction, {loss:.4g}: the network has learned nothing. "
+                "Scale X, or change learning_rate_init; sk_deep.diagnose tells more.",
+                ConvergenceWarning,
+                stacklevel=stacklevel,
+            )
 
     def _begin_checkpoint(self, checkpoint, net, stopping, fold, incremental):
         """Let a checkpoint write this training, and resume what it wrote before."""
@@ -558,6 +590,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         check_is_fitted(self)
         if not hasattr(self, "feature_names_in_") and _is_legal(X, self.n_features_in_):
             return X
+        check_columns(X)
         X = validate_data(
             self,
             X,

@@ -48,7 +48,9 @@ class _Writeable:
         self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
-def as_tensor(array: NDArray, dtype: torch.dtype, device: str) -> Tensor:
+def as_tensor(
+    array: NDArray, dtype: torch.dtype, device: str, name: str = "X"
+) -> Tensor:
     """Wrap an array, without a copy where dtype and device allow.
 
     Parameters
@@ -59,17 +61,32 @@ def as_tensor(array: NDArray, dtype: torch.dtype, device: str) -> Tensor:
         Of the tensor.
     device : str
         Of the tensor.
+    name : str, default="X"
+        What the array is to the user, for the error.
 
     Returns
     -------
     tensor : Tensor
         To be read only.
+
+    Raises
+    ------
+    ValueError
+        If a value is too large for the dtype.
     """
     if any(stride < 0 for stride in array.strides) or not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="), order="C")
     if not array.flags.writeable and array.size:
         array = np.asarray(_Writeable(array))
-    return torch.from_numpy(array).to(device, dtype)
+    tensor = torch.from_numpy(array)
+    if array.dtype == np.float64 and dtype == torch.float32:
+        tensor = tensor.to(dtype)
+        if not tensor.isfinite().all():
+            raise ValueError(
+                f"Input {name} contains infinity or a value too large for "
+                "dtype('float32')."
+            )
+    return tensor.to(device, dtype)
 
 
 class Data(Dataset):
@@ -116,12 +133,23 @@ class Data(Dataset):
         self.y = None if y is None else self._target(y)
         self.weight = None
         if weight is not None:
-            self.weight = as_tensor(weight.reshape(-1), dtype, device)
+            self.weight = self._weight(weight)
         self._set_rows(rows, weight_sets)
 
     def _target(self, y: NDArray) -> Tensor:
         is_index = np.issubdtype(y.dtype, np.integer)
-        return as_tensor(y, torch.int64 if is_index else self.dtype, self.device)
+        dtype = torch.int64 if is_index else self.dtype
+        return as_tensor(y, dtype, self.device, "y")
+
+    def _weight(self, weight: NDArray) -> Tensor:
+        tensor = as_tensor(weight, self.dtype, self.device, "sample_weight")
+        total = tensor.sum(dim=-1)
+        if not (total.isfinite() & (1 / total).isfinite()).all():
+            raise ValueError(
+                "sample_weight must have a sum that is finite, as is one divided by it,"
+                f" in {self.dtype}, however: its sum is {total.tolist()}."
+            )
+        return tensor.reshape(-1)
 
     def __len__(self) -> int:
         return self.X.shape[0] if self.rows is None else self.rows.shape[-1]

@@ -16,6 +16,7 @@ from sk_deep._compat import is_hooked
 from sk_deep._net import ROW_GROUP, Net
 from sk_deep._state import net_from_state, net_state
 from sk_deep._threads import threads_for
+from sk_deep.exceptions import DivergenceError
 from sk_deep.network import MLP
 
 _CPU = torch.device("cpu")
@@ -197,6 +198,12 @@ def _by_chunks(
         inputs = _whole_groups(X[start : start + size], net.module_.flat)
         with threads_for(work):
             values = link(compute(inputs).to(_CPU, dtype)).numpy()
+        # NOTE[DIFF] predictions that are not finite: scikit-learn gives them
+        if not np.isfinite(values).all():
+            raise DivergenceError(
+                "Input X contains a value too large for the network, whose outputs are "
+                "not finite: scale X as in the fit."
+            )
         yield slice(start, start + size), values[..., : n_rows - start, :]
 
 

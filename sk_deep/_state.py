@@ -99,6 +99,11 @@ def _check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a positive integer, however: {value!r}.")
 
 
+def all_finite(*tensors: Tensor) -> bool:
+    """Whether all values of tensors are finite."""
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
 def net_from_state(state: Mapping[str, Any], *, device: str) -> Net:
     """Build a net for prediction from a state, on a device."""
     architecture = dict(state["description"])

@@ -42,6 +42,7 @@ from sk_deep._members import (
 from sk_deep._prediction import member_outputs
 from sk_deep._regressor import MLPRegressor
 from sk_deep._stacks import adopt, predictor, train
+from sk_deep._state import all_finite
 from sk_deep._validation import Validation, serve
 
 _NETWORKS = MLPClassifier, MLPRegressor
@@ -349,7 +350,7 @@ class Job:
         results: dict[Task, Any] = {}
         by_inputs = defaultdict(list)
         for task, member in stack:
-            if member.has_diverged or not bool(member.flat.isfinite().all()):
+            if member.has_diverged or not all_finite(member.flat, member.flat_buffers):
                 results[task] = "its training diverges"
             else:
                 by_inputs[task.inputs].append((task, member))

@@ -375,7 +375,7 @@ class Stopping(Callback):
         improved = value > self.best[member]
         if improved:
             self.best[member] = value
-        if not np.isfinite(net.epoch_values_["train_loss"][member]):
+        if not np.isfinite([value, net.epoch_values_["train_loss"][member]]).all():
             self._diverge(net, member)
             return False
         if self.n_stale[member] > self.n_iter_no_change[member]:
@@ -389,9 +389,9 @@ class Stopping(Callback):
             raise divergence(epoch)
         # NOTE[DIFF] divergence with early stopping: scikit-learn trains on, silently
         warnings.warn(
-            f"The loss was no longer finite at epoch {epoch}; the weights of the epoch "
-            "with the best validation score are kept. Scale X or lower "
-            "learning_rate_init.",
+            f"The loss or the validation score was no longer finite at epoch {epoch}; "
+            "the weights of the epoch with the best validation score are kept. Scale X "
+            "or lower learning_rate_init.",
             ConvergenceWarning,
             stacklevel=2,
         )

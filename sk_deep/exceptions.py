@@ -7,7 +7,7 @@ OUT_OF_MEMORY = torch.OutOfMemoryError, MemoryError
 
 
 class DivergenceError(ValueError):
-    """Training ended in a non-finite loss or non-finite weights."""
+    """The loss, the weights or the outputs of a network are not finite."""
 
 
 class CorruptModelError(ValueError):

@@ -10,7 +10,7 @@ import sk_deep
 # From the bottom to the top. A module imports from lower layers only, never from its
 # own, so that there can be no cycle.
 LAYERS = [
-    {"exceptions", "_compat", "_files", "_threads", "_version"},
+    {"exceptions", "_compat", "_files", "_frames", "_threads", "_version"},
     {
         "_trees",
         "_batches",
@@ -20,7 +20,7 @@ LAYERS = [
         "losses",
         "schedules",
     },
-    {"_paces", "augmentation", "dropouts", "normalizations", "solvers"},
+    {"_constant", "_paces", "augmentation", "dropouts", "normalizations", "solvers"},
     {"network"},
     {"_graphs"},
     {"_backprop", "_penalty", "_steps", "callbacks"},

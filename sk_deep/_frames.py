@@ -1,0 +1,42 @@
+"""Data frames: which columns are numbers."""
+
+import datetime
+
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+
+def check_columns(X) -> None:
+    """Check that the columns of a frame, if it is one, hold numbers.
+
+    Parameters
+    ----------
+    X : array-like
+        Inputs as the user gave them.
+
+    Raises
+    ------
+    ValueError
+        If columns hold text, dates or categories that are no numbers; it names them.
+    """
+    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+        return
+    # NOTE[DIFF] columns of dates: scikit-learn takes the numbers behind them
+    columns = enumerate(zip(X.columns, X.dtypes, strict=True))
+    others = [name for i, (name, dtype) in columns if not _is_of_numbers(X, i, dtype)]
+    if others:
+        raise ValueError(
+            "Input X must have columns of numbers, however: could not convert the text,"
+            f" dates or categories in {', '.join(map(repr, others))} to float. Encode "
+            "them before, by a ColumnTransformer with OneHotEncoder or OrdinalEncoder."
+        )
+
+
+def _is_of_numbers(X, i: int, dtype) -> bool:
+    if hasattr(dtype, "is_numeric"):  # of polars
+        return dtype.is_numeric() or str(dtype) == "Boolean"
+    if isinstance(dtype, pd.CategoricalDtype):
+        dtype = dtype.categories.dtype
+    if dtype.kind == "O":
+        return not any(isinstance(value, str | datetime.date) for value in X.iloc[:, i])
+    return is_numeric_dtype(dtype) or is_bool_dtype(dtype)
