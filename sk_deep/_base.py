@@ -396,10 +396,11 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             weight,
             net.module_.architecture["n_outputs"],
         )
-        if min(self.loss_curve_) >= loss > 0:
+        best = min(self.loss_curve_)
+        if np.isfinite(self.loss_) and best >= loss > 0:  # else divergence was told
             warnings.warn(
-                f"The training loss, {min(self.loss_curve_):.4g}, is not lower than that of a "
-                f"constant prediction, {loss:.4g}: the network has learned nothing. "
+                f"The training loss, {best:.4g}, is not lower than that of a constant "
+                f"prediction, {loss:.4g}: the network has learned nothing. "
                 "Scale X, or change learning_rate_init; sk_deep.diagnose tells more.",
                 ConvergenceWarning,
                 stacklevel=stacklevel,
