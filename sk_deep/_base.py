@@ -23,7 +23,6 @@ from sk_deep._compat import (
     fit_context,
     visual_block,
 )
-from sk_deep._constant import constant_loss
 from sk_deep._frames import check_columns
 from sk_deep._full_batch import train_full_batch
 from sk_deep._net import make_net
@@ -376,35 +375,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             if net.n_finished_:
                 self._adopt(net)
                 self._adopt_curves(net, stopping)
-        if incremental:
-            return
-        if net.running_.any():
+        if not incremental and net.running_.any():
             self._warn_of_the_last_epoch(stacklevel=8)  # the line that calls fit
-        elif stopping.n_stale.any():  # not stopped by a callback while it improved
-            self._compare_with_a_constant(net, fold, stacklevel=9)
-
-    def _compare_with_a_constant(self, net, fold, stacklevel):
-        """Warn where training has ended and has come to nothing."""
-        if self.augmentation is not None or net.smooths_labels_:  # of other targets
-            return
-        rows, positions = fold.train, fold.train_positions
-        positions = slice(None) if positions is None else positions[0]
-        weight = None if rows.weight is None else rows.weight[positions]
-        loss = constant_loss(
-            net.criterion_,
-            rows.target[positions],
-            weight,
-            net.module_.architecture["n_outputs"],
-        )
-        best = min(self.loss_curve_)
-        if np.isfinite(self.loss_) and best >= loss > 0:  # else divergence was told
-            warnings.warn(
-                f"The training loss, {best:.4g}, is not lower than that of a constant "
-                f"prediction, {loss:.4g}: the network has learned nothing. "
-                "Scale X, or change learning_rate_init; sk_deep.diagnose tells more.",
-                ConvergenceWarning,
-                stacklevel=stacklevel,
-            )
 
     def _begin_checkpoint(self, checkpoint, net, stopping, fold, incremental):
         """Let a checkpoint write this training, and resume what it wrote before."""

@@ -81,7 +81,7 @@ def as_tensor(
     tensor = torch.from_numpy(array)
     if array.dtype == np.float64 and dtype == torch.float32:
         tensor = tensor.to(dtype)
-        if not tensor.isfinite().all():
+        if not np.isfinite(tensor.numpy()).all():
             raise ValueError(
                 f"Input {name} contains infinity or a value too large for "
                 "dtype('float32')."

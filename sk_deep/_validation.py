@@ -149,10 +149,9 @@ def split_rows(
 
 def _rare_class_error(error: ValueError, y: NDArray) -> ValueError:
     # NOTE[DIFF] classes of one sample: scikit-learn names their codes, not the labels
-    rule = str(error).partition(" Classes with too few members")[0]
     labels, counts = np.unique(y, return_counts=True)
     return ValueError(
-        f"{rule} In the labels of y: {labels[counts < 2].tolist()}. Add samples of "
+        f"{error} In the labels of y: {labels[counts < 2].tolist()}. Add samples of "
         "them or set early_stopping=False."
     )
 

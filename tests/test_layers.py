@@ -20,7 +20,7 @@ LAYERS = [
         "losses",
         "schedules",
     },
-    {"_constant", "_paces", "augmentation", "dropouts", "normalizations", "solvers"},
+    {"_paces", "augmentation", "dropouts", "normalizations", "solvers"},
     {"network"},
     {"_graphs"},
     {"_backprop", "_penalty", "_steps", "callbacks"},

@@ -66,19 +66,6 @@ def test_promise_31_predictions_are_finite():
         model.predict(np.sign(X) * 1e300)
 
 
-@pytest.mark.parametrize("make", [classifier, regressor])
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_promise_32_a_dead_network_is_told(make, early_stopping):
-    y = Y if make is classifier else R
-    params = {"early_stopping": early_stopping, "max_iter": 100}
-    model = make(solver="sgd", learning_rate_init=1e-9, activation="logistic", **params)
-    with pytest.warns(ConvergenceWarning, match="of a constant prediction, .*Scale X"):
-        model.fit(X, y)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        make(learning_rate_init=0.05, max_iter=500, tol=1e-2).fit(X, y)
-
-
 def _too_large_for(method):
     model = classifier(dtype="float32").fit(X, Y)
     if method == "fit":
@@ -133,9 +120,9 @@ def test_promise_35_a_class_that_a_fold_lacks():
 
 def test_promise_36_a_class_too_rare_to_be_split():
     y = np.where(np.arange(120) == 7, "rare", "often")
-    with pytest.raises(ValueError, match=r"(?s)rare.*early_stopping=False") as caught:
+    text = r"In the labels of y: \['rare'\].*early_stopping=False"
+    with pytest.raises(ValueError, match=text):
         classifier(early_stopping=True).fit(X, y)
-    assert "True" not in str(caught.value)
 
 
 def test_promise_37_a_class_that_validation_lacks():
