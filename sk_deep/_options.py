@@ -61,7 +61,7 @@ def architecture(estimator, n_features: int, n_outputs: int) -> dict[str, Any]:
         "n_outputs": n_outputs,
         "hidden_units": units,
         "activation": activations,
-        "maxout_pieces": estimator.maxout_pieces,
+        "maxout_pieces": int(estimator.maxout_pieces),
         **_dropout(estimator, activations),
         "normalization": estimator.normalization,
         "residual": bool(estimator.residual),

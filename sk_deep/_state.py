@@ -1,7 +1,6 @@
 """The state of a net in plain containers and numpy arrays, and nets from it."""
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -95,7 +94,7 @@ def check_state(state: Mapping[str, Any]) -> None:
 
 
 def _check_count(name: str, value: Any) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+    if type(value) is not int or value < 1:  # numpy's wrap around in products
         raise ValueError(f"{name} must be a positive integer, however: {value!r}.")
 
 

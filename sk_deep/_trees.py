@@ -26,6 +26,7 @@ _OURS = {"sha256", "manifest"}  # keys in it
 _NO_HASH = "0" * 64
 _TENSORS = frozenset("bool i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
 _LAST_LETTER = 0x10FFFF
+_N_WORDS = 624  # of the state of a Mersenne Twister
 
 
 # ---- writing -------------------------------------------------------------------------
@@ -197,7 +198,10 @@ def load(content: bytes) -> Any:
 
 
 # what wrong content raises where it is decoded
-_ILLEGAL = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_ILLEGAL = (
+    *(AttributeError, LookupError, OverflowError, RecursionError),
+    *(TypeError, ValueError),
+)
 
 
 def check_hash(content: bytes, expected: str) -> None:
@@ -263,8 +267,13 @@ def _decode_scalar(content: Any, reader: _Reader) -> np.generic:
 
 
 def _decode_random_state(content: Any, reader: _Reader) -> RandomState:
+    state = reader.decode(content)
+    position = state["state"]["pos"]
+    # numpy does not check it, and would read beyond its words
+    if not 0 <= position <= _N_WORDS:
+        raise ValueError(f"a position in {_N_WORDS} words cannot be {position!r:.50}.")
     random_state = RandomState()
-    random_state.set_state(reader.decode(content))
+    random_state.set_state(state)
     return random_state
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import sklearn
 import torch
 from sklearn import config_context
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 
 from sk_deep import _options, _trees
 from sk_deep._base import BaseMLP
@@ -62,9 +62,13 @@ _ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "_net_state": (dict,),
     "_sk_deep_version": (str,),
 }
+# what predictions go by
+_ALWAYS = {"n_features_in_", "n_layers_", "n_outputs_", "out_activation_"}
+_OF_CLASSIFIERS = {"classes_", "_sparse_target", "_target_type", "_threshold"}
 _REQUESTS = "_metadata_request"  # scikit-learn's, of which others know methods only
 
 _ZIP = b"PK\x03\x04"  # how a file of skops begins
+_SCHEMA = "schema.json"  # the part of it that names the others
 _N_DIGITS = 64  # of a SHA-256
 
 
@@ -301,12 +305,9 @@ def _legal(build: Callable[[], Any]) -> Any:
     """Build from content that may be anything; what goes wrong is the file's fault."""
     try:
         return build()
-    except CorruptModelError:
+    except (CorruptModelError, Warning):
         raise
-    except (
-        *(AttributeError, IndexError, KeyError, MemoryError, OverflowError),
-        *(RecursionError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile),
-    ) as error:
+    except Exception as error:  # there is no end of what it may be
         raise CorruptModelError(
             f"the file has not what makes an estimator: {error}"
         ) from error
@@ -326,7 +327,8 @@ def _build(
     estimator = _CLASSES[kind](**parameters)
     estimator._validate_params()
     _options.checked_callbacks(estimator)
-    _check_attributes(attributes)
+    of_classifiers = _OF_CLASSIFIERS if is_classifier(estimator) else set()
+    _check_attributes(attributes, _ALWAYS | of_classifiers)
     with config_context(enable_metadata_routing=True):
         for method, asked in requests.items():
             getattr(estimator, f"set_{method}_request")(**asked)
@@ -334,7 +336,7 @@ def _build(
     return estimator
 
 
-def _check_attributes(attributes: dict[str, Any]) -> None:
+def _check_attributes(attributes: dict[str, Any], needed: set[str]) -> None:
     """Check the names and types of what a fit leaves, and that they belong together."""
     for name, value in attributes.items():
         if not isinstance(value, _ATTRIBUTES[name]):
@@ -343,14 +345,18 @@ def _check_attributes(attributes: dict[str, Any]) -> None:
             )
     if "_net_state" not in attributes:
         return
+    missing = needed - attributes.keys()
+    if missing:
+        raise ValueError(f"a fit leaves {sorted(missing)}, too.")
     description = attributes["_net_state"]["description"]
     n_features = description["n_features"]
     pairs = [
         (attributes["n_features_in_"], n_features),
+        (attributes["n_outputs_"], description["n_outputs"]),
         (len(attributes.get("feature_names_in_", range(n_features))), n_features),
         (attributes["n_layers_"], len(description["hidden_units"]) + 2),
     ]
-    if attributes.get("_target_type", "binary") != "binary":
+    if attributes.get("_target_type", "binary") != "binary":  # of classifiers
         pairs.append((len(attributes["classes_"]), description["n_outputs"]))
     for ours, theirs in pairs:
         if ours != theirs:
@@ -411,10 +417,27 @@ def _unseal(content: bytes) -> dict[str, Any]:
         )
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
-        about = json.loads(archive.comment[:-_N_DIGITS])
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise CorruptModelError("the file's parts must not be compressed.")
-    return about
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise CorruptModelError("the file's parts must not be compressed.")
+        if sum(entry.file_size for entry in entries) > len(content):
+            raise CorruptModelError("the file's parts must not overlap.")
+        _check_no_part_is_taken_twice(archive.read(_SCHEMA))
+        return json.loads(archive.comment[:-_N_DIGITS])
+
+
+def _check_no_part_is_taken_twice(schema: bytes) -> None:
+    """Check that the memory for the parts is no more than the file's size."""
+    owners: dict[str, Any] = {}
+
+    def note(node: dict[str, Any]) -> dict[str, Any]:
+        if "file" in node:
+            owner = node.get("__id__")  # skops reads a node of the same id once
+            if node["file"] in owners and (not owner or owner != owners[node["file"]]):
+                raise CorruptModelError(f"{node['file']!r:.50} must be of one array.")
+            owners[node["file"]] = owner
+        return node
+
+    json.loads(schema, object_hook=note)
 
 
 def _load_by_skops(content: bytes) -> BaseEstimator:

@@ -1,8 +1,12 @@
 """Files of estimators: what comes back, what is refused, and what a stranger can do."""
 
+import copy
+import io
 import json
+import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +26,7 @@ from test_options import ROWS
 from test_trees import seal
 
 import sk_deep
-from sk_deep import MLPClassifier, MLPRegressor, _trees, load, save
+from sk_deep import MLPClassifier, MLPRegressor, _trees, load, persistence, save
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import CorruptModelError
 
@@ -247,6 +251,9 @@ CHANGES = {
     "module as parameter": _set("tree", "parameters", "activation", "torch.nn.ReLU"),
     "unknown attribute": _set("tree", "attributes", "predict", 1),
     "attribute of another type": _set("tree", "attributes", "n_iter_", "three"),
+    "no type of target": lambda tree, about: tree["attributes"].pop("_target_type"),
+    "no classes": lambda tree, about: tree["attributes"].pop("classes_"),
+    "other outputs": _set("tree", "attributes", "n_outputs_", 2),
     "no parameters": _set("tree", "parameters", None),
     "further part": _set("tree", "code", "print()"),
     "request of an unknown method": _set("tree", "requests", {"__class__": {}}),
@@ -255,6 +262,7 @@ CHANGES = {
     "10^12 members": _set(*DESCRIPTION, "n_members", 10**12),
     "10^12 pieces": _set(*DESCRIPTION, "maxout_pieces", 10**12),
     "10^5 layers": _set(*DESCRIPTION, "hidden_units", [1] * 10**5),
+    "units of numpy, which wrap": _set(*DESCRIPTION, "hidden_units", [np.int8(3)]),
     "negative units": _set(*DESCRIPTION, "hidden_units", [-1]),
     "no units": _set(*DESCRIPTION, "hidden_units", [0]),
     "half a unit": _set(*DESCRIPTION, "hidden_units", [1.5]),
@@ -285,6 +293,15 @@ def test_a_changed_file_of_the_right_hash_is_refused(change, path):
     _rewrite(path, change)
     with pytest.raises(CorruptModelError):
         load(path)
+
+
+@pytest.mark.parametrize("solver", ["adam", "adamw"])
+def test_a_moment_of_another_shape_is_not_trained_on(solver, path):
+    save(fitted(warm_start=True, solver=solver), path)
+    optimizer = ("tree", "attributes", "_net_state", "training", "optimizer")
+    _rewrite(path, _set(*optimizer, "state", 0, "m", np.zeros(1, "f4")))
+    with pytest.raises(ValueError, match=r"m of Adam must be of shape .* \(1,\)"):
+        load(path).partial_fit(X, Y)
 
 
 def test_a_newer_format(path):
@@ -329,6 +346,31 @@ def test_a_pipeline_whose_bytes_have_changed(path, rng):
 def test_a_file_of_skops_that_save_has_not_written(path):
     skops.io.dump(LogisticRegression(), path)
     with pytest.raises(CorruptModelError, match="reads others"):
+        load(path)
+
+
+def test_a_part_makes_one_array_only(path):
+    save(make_pipeline(StandardScaler(), fitted()).fit(X, Y), path)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(buffer, "w") as changed:
+        schema = archive.read("schema.json").decode()
+        first, second, *_ = re.findall(r'"file": "(.+?)"', schema)
+        changed.writestr("schema.json", schema.replace(second, first))
+    path.write_bytes(persistence._seal(buffer.getvalue()))
+    with pytest.raises(CorruptModelError, match="must be of one array"):
+        load(path)
+
+
+def test_parts_do_not_overlap(path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("schema.json", "{}")
+        archive.writestr("a", bytes(10_000))
+        twin = copy.copy(archive.getinfo("a"))
+        twin.filename = "b"
+        archive.filelist.append(twin)
+    path.write_bytes(persistence._seal(buffer.getvalue()))
+    with pytest.raises(CorruptModelError, match="must not overlap"):
         load(path)
 
 

@@ -146,6 +146,9 @@ def seal(manifest, tensors=()):
         {"tuple": [], "dict": []},
         {},
         {"random_state": None},
+        {"random_state": []},
+        {"random_state": {"tuple": []}},
+        {"array": {"shape": [10**400], "items": [1]}},
         1,  # the tensor is not read
     ],
     ids=repr,
@@ -153,6 +156,21 @@ def seal(manifest, tensors=()):
 def test_a_wrong_manifest_of_the_right_hash_is_refused(manifest):
     with pytest.raises(CorruptModelError):
         load(seal(manifest, {"0": np.full((2, 1), 0x110000, "u4")}))
+
+
+def test_letters_without_an_axis_are_refused():
+    with pytest.raises(CorruptModelError):
+        load(seal({"array": {"letters": "0"}}, {"0": np.array(97, "u4")}))
+
+
+@pytest.mark.parametrize("position", [-1, 625, 2**30, float("nan")])
+def test_a_random_state_reads_its_own_words_only(position):
+    state = RandomState(0).get_state(legacy=False)
+    state["state"]["pos"] = position
+    arrays = {}
+    manifest = {"random_state": _trees._encode(state, arrays, "")}
+    with pytest.raises(CorruptModelError, match="a position in 624 words"):
+        load(seal(manifest, arrays))
 
 
 def test_sealing_by_hand_is_legal():

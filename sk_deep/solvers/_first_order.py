@@ -111,7 +111,7 @@ class Adam(LeanOptimizer):
             t = group["t"] = group.get("t", 0) + 1
             beta_1, beta_2 = group["betas"]
             for parameter in group["params"]:
-                state = self.state[parameter] or self._first_state(parameter, **group)
+                state = self.state[parameter] or self._first_state(parameter)
                 fused_adam(
                     [parameter],
                     [parameter.grad],
@@ -134,24 +134,35 @@ class Adam(LeanOptimizer):
         Parameters
         ----------
         state_dict : dict
-            What `state_dict` gave.
+            What `state_dict` gave; it may come from a file of a stranger.
+
+        Raises
+        ------
+        ValueError
+            If a moment is not of its parameter's shape: the kernel does not look.
         """
         super().load_state_dict(state_dict)
         for parameter, state in self.state.items():
-            state["step"] = state["step"].to(parameter.device)
+            for name in self._moments():
+                if state[name].shape != parameter.shape:
+                    raise ValueError(
+                        f"{name} of Adam must be of shape {tuple(parameter.shape)}, "
+                        f"however: {tuple(state[name].shape)}."
+                    )
+            state["step"] = _new_step(parameter)
 
     def _corrected(self, eps: float, beta_2_t: float) -> float:
         """Turn `eps` into what the kernel adds, after the bias correction."""
         return eps / (1 - beta_2_t) ** 0.5
 
-    def _first_state(
-        self, parameter: Tensor, amsgrad: bool, **_: Any
-    ) -> dict[str, Tensor]:
+    def _moments(self) -> tuple[str, ...]:
+        return ("m", "v", "v_max") if self.defaults["amsgrad"] else ("m", "v")
+
+    def _first_state(self, parameter: Tensor) -> dict[str, Tensor]:
         state = self.state[parameter]
-        moments = ("m", "v", "v_max") if amsgrad else ("m", "v")
-        for name in moments:
+        for name in self._moments():
             state[name] = zeros_like(parameter)
-        state["step"] = zeros_like(parameter.new_empty((), dtype=torch.float32))
+        state["step"] = _new_step(parameter)
         return state
 
 
@@ -181,3 +192,8 @@ class AdamW(Adam):
 
     def _corrected(self, eps: float, beta_2_t: float) -> float:
         return eps
+
+
+def _new_step(parameter: Tensor) -> Tensor:
+    """Make the count of steps, as the kernel takes it."""
+    return zeros_like(parameter.new_empty((), dtype=torch.float32))
