@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import errno
 import glob
 import os
 import secrets
@@ -35,9 +36,12 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        If the folder is not there or cannot be written to, or the disk is full.
+        If the folder is not there or cannot be written to, if the path is that of
+        something other than a file, or the disk is full.
     """
     target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # a device, say
+        raise OSError(errno.EINVAL, "path must be that of a file, however", str(path))
     _remove_abandoned(target)
     file = _open_temporary(target)
     try:

@@ -73,6 +73,15 @@ def test_what_the_dead_left_is_removed_and_what_the_living_write_is_not(tmp_path
     assert sorted(os.listdir(tmp_path)) == [another.name, "model"]
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="path must be that of a file"):
+        _write(path)
+    assert path.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
 def test_no_folder(tmp_path):
     with pytest.raises(FileNotFoundError):
         _write(tmp_path / "nowhere" / "model")
