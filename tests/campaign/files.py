@@ -1,6 +1,7 @@
 """Faults of files: kills, full disks, flipped bits, and the work of strangers."""
 
 import contextlib
+import copy
 import io
 import json
 import os
@@ -18,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 import skops.io
-from campaign._common import Campaign, Outcome
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sk_deep
+from campaign._common import Campaign, Outcome
 from sk_deep import MLPClassifier, MLPRegressor, _trees, load, persistence, save
 from sk_deep.exceptions import CorruptModelError
 
@@ -137,6 +138,12 @@ def _loads(path, sha256):
 def disk_full(n, folder):
     """Save where files cannot be as large: an error, and the former file is there."""
     outcome = Outcome()
+    if Path("/proc/self").exists():  # a folder in which nobody can write
+        try:
+            save(_fitted(), "/proc/self/model")
+            outcome.check(False, "saved in /proc/self")
+        except OSError:
+            outcome.check(True, "")
     path = folder / "model"
     for model in (_fitted(), _pipeline()):
         save(model, path)
@@ -386,6 +393,13 @@ CRAFTED = {
     "letters of width 0": lambda: _manifest(
         {"array": {"letters": "0"}}, {"0": np.zeros((_LARGE // 10**6, 0), "u4")}
     ),
+    "letters without an axis": lambda: _manifest(
+        {"array": {"letters": "0"}}, {"0": np.array(97, "u4")}
+    ),
+    "axes of 10^400": lambda: _manifest({"array": {"shape": [10**400], "items": []}}),
+    "state of a list": lambda: _manifest({"random_state": []}),
+    "state beyond its words": lambda: _manifest(_state_at(2**30)),
+    "state before its words": lambda: _manifest(_state_at(-1)),
     "state of another generator": lambda: _manifest(
         {"random_state": {"dict": [["bit_generator", "__import__('os')"]]}}
     ),
@@ -417,6 +431,12 @@ CRAFTED = {
     "10^12 pieces": lambda: _sealed(_set(*_DESCRIPTION, "maxout_pieces", _LARGE)),
     "10^6 layers": lambda: _sealed(_set(*_DESCRIPTION, "hidden_units", [1] * 10**6)),
     "10^400 units": lambda: _sealed(_set(*_DESCRIPTION, "hidden_units", [10**400])),
+    "units that wrap around": lambda: _sealed(
+        _set(*_DESCRIPTION, "hidden_units", [np.int32(2**16)] * 2)
+    ),
+    "pieces that wrap around": lambda: _sealed(
+        _set(*_DESCRIPTION, "maxout_pieces", np.int8(64))
+    ),
     "path as loss": lambda: _sealed(_set(*_DESCRIPTION, "loss", "os.system")),
     "path as dtype": lambda: _sealed(_set(*_DESCRIPTION, "dtype", "load")),
     "path as activation": lambda: _sealed(_set(*_DESCRIPTION, "activation", ["eval"])),
@@ -431,6 +451,8 @@ CRAFTED = {
     "weights are objects": lambda: _sealed(
         _set(*_NET, "flat", np.array([None] * 99, dtype=object))
     ),
+    "no classes": lambda: _sealed(lambda tree, _: tree["attributes"].pop("classes_")),
+    "other outputs": lambda: _sealed(_set("tree", "attributes", "n_outputs_", 9)),
     "other classes": lambda: _sealed(
         _set("tree", "attributes", "classes_", np.arange(99))
     ),
@@ -453,6 +475,13 @@ CRAFTED = {
     "skops: an array of objects": lambda: _zip(
         {"schema.json": json.dumps(_ARRAY_NODE), "array.npy": _npy_pickled()}
     ),
+    "skops: an array 10^4 times": lambda: _zip(
+        {
+            "schema.json": json.dumps(_list_of([_ARRAY_NODE] * 10**4)),
+            "array.npy": _npy_of((10**6,)) + bytes(8 * 10**6),
+        }
+    ),
+    "skops: parts that overlap": lambda: _overlapping(100),
     "skops: a class of ours that is not listed": lambda: persistence._seal(
         skops.io.dumps(sk_deep.BatchedGridSearchCV(MLPClassifier(), {}))
     ),
@@ -466,6 +495,37 @@ _ARRAY_NODE = {
     "__id__": 1,
     "protocol": 2,
 }
+
+
+def _state_at(position):
+    pairs = {"bit_generator": "MT19937", "has_gauss": 0, "gauss": 0.0}
+    words = {"dict": [["key", [1] * 624], ["pos", position]]}
+    return {"random_state": {"dict": [*map(list, pairs.items()), ["state", words]]}}
+
+
+def _list_of(nodes):
+    content = [{**node, "__id__": i} for i, node in enumerate(nodes, start=2)]
+    return {
+        "__class__": "list",
+        "__module__": "builtins",
+        "__loader__": "ListNode",
+        "__id__": 1,
+        "content": content,
+        "protocol": 2,
+    }
+
+
+def _overlapping(n):
+    """Write an archive whose table has the same bytes n times."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("schema.json", json.dumps(_ARRAY_NODE))
+        archive.writestr("array.npy", _npy_of((10**5,)) + bytes(8 * 10**5))
+        for i in range(n):
+            twin = copy.copy(archive.getinfo("array.npy"))
+            twin.filename = f"{i}.npy"
+            archive.filelist.append(twin)
+    return persistence._seal(buffer.getvalue())
 
 
 def _npy_of(shape):
@@ -566,6 +626,25 @@ def mutated_manifests(n, folder):
     return outcome
 
 
+def mutated_pipelines(n, folder):
+    """Load files of skops whose schema a fuzzer has changed, with the right hash."""
+    outcome, rng = Outcome(), random.Random(0)
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(_pipeline()))) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(parts["schema.json"])
+    for i in range(n):
+        changed = json.loads(json.dumps(schema))
+        for _ in range(rng.randint(1, 3)):
+            _mutate(changed, rng)
+        content = _zip({**parts, "schema.json": json.dumps(changed)})
+        found, seconds = _load(content, folder)
+        is_right = not isinstance(found, str) or found == "CorruptModelError"
+        told = found if isinstance(found, str) else type(found)  # some have no repr
+        is_right = is_right and seconds < LONGEST
+        outcome.check(is_right, f"mutation {i}: {told}, {seconds:.1f} s")
+    return outcome
+
+
 VALUES = (
     *(None, True, -1, 0, 1, 2**31, 2**63, _LARGE, 10**400, 0.5, 1e308, float("nan")),
     *("", "relu", "os.system", "0", "1" * 99, "\ud800", [], [[]], [0, 0], {}),
@@ -620,5 +699,6 @@ CAMPAIGNS = {
     "spliced files": Campaign("faults", splices, 60, 500),
     "malicious files": Campaign("faults", malicious_files, 20, 100),
     "mutated manifests": Campaign("faults", mutated_manifests, 200, 5000),
+    "mutated pipelines": Campaign("faults", mutated_pipelines, 50, 2000),
     "golden files": Campaign("faults", golden_files, 100, 100),
 }
