@@ -272,6 +272,10 @@ def device(estimator) -> str:
             "parent had used the GPU: take joblib's backend 'loky', the default of "
             "n_jobs, or the start method 'spawn'."
         )
+    try:
+        torch.Generator(name)  # as a network has; of a device that is not there none
+    except RuntimeError as error:
+        raise RuntimeError(f"device={name!r} was requested, none available.") from error
     return name
 
 

@@ -394,9 +394,14 @@ def test_a_golden_file_is_read(name, tmp_path):
     assert model.predict(X[::30]).tolist() == pytest.approx(expected["predictions"])
 
 
-def test_device_is_not_there(path):
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
-    save(fitted().set_params(device="cuda"), path)
+@pytest.mark.parametrize("device", ["cuda", "cuda:99", "mps", "xla", "meta"])
+def test_device_is_not_there(device, path):
+    if device in str(torch.accelerator.current_accelerator()):
+        pytest.skip("it is there")
+    model = fitted()
+    save(model.set_params(device=device), path)
     with pytest.warns(sk_deep.exceptions.DeviceFallbackWarning, match="on the CPU"):
-        load(path)
+        found = load(path)
+    np.testing.assert_array_equal(found.predict(X), model.predict(X))
+    with pytest.raises(RuntimeError, match="was requested, none available"):
+        found.fit(X, Y)
