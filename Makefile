@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test check bench bench-quick clean
+.PHONY: help demo test check campaign bench bench-quick clean
 
 help:
 	@echo "make demo         install, and run the examples (DEMO_ARGS=... for plot_01_hello_digits.py)"
 	@echo "make test         install, and run the tests"
 	@echo "make check        the style checks, the types and the tests"
+	@echo "make campaign     thousands of injected faults, in some minutes (CAMPAIGN_ARGS=--short)"
 	@echo "make bench        speed and memory beside scikit-learn, skorch and torch; tables and"
 	@echo "                  plots go to build/bench (BENCH_ARGS='--threads 1')"
 	@echo "make bench-quick  the same in some minutes: fewer turns and sizes"
@@ -33,6 +34,9 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(MAKE) test
+
+campaign: $(INSTALLED)
+	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python -m campaign $(CAMPAIGN_ARGS)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/bench_fit.py $(BENCH_ARGS)
