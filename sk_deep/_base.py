@@ -51,10 +51,10 @@ from sk_deep._version import __version__
 from sk_deep._watched import attributes, tell_callbacks
 from sk_deep.callbacks import Checkpoint, Stopping, ValidationScore, Verbose
 from sk_deep.exceptions import (
-    OUT_OF_MEMORY,
     DeviceFallbackWarning,
     InconsistentVersionWarning,
     divergence,
+    full_memory,
 )
 
 # fitted attribute -> key of the net's history
@@ -175,13 +175,16 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         trial = self._copy()
         try:
             train(trial)
-        except OUT_OF_MEMORY as error:
-            raise type(error)(f"{error}\n{_LESS_MEMORY}") from error
         except KeyboardInterrupt:
             # NOTE[DIFF] interrupt: scikit-learn warns and returns
             if vars(trial).get("net_") is not vars(self).get("net_"):
                 self._become(trial)
             raise
+        except Exception as error:
+            kind = full_memory(f"{type(error).__name__}: {error}")
+            if kind is None:
+                raise
+            raise kind(f"{error}\n{_LESS_MEMORY}") from error
         self._become(trial)
         return self
 
@@ -238,7 +241,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        return _row_major(X), y
+        return _readable(X), y
 
     def _weight(self, sample_weight, X, y, incremental):
         """Check the sample weights; None stays None."""
@@ -571,7 +574,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             dtype=(np.float64, np.float32),
             reset=False,
         )
-        return _row_major(X)
+        return _readable(X)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
@@ -673,6 +676,8 @@ def _count(n, what):
     return f"{n:,} {what}{'s' * (n != 1)}"
 
 
-def _row_major(X):
-    """CSR for sparse inputs, of which rows can be taken; others as they are."""
-    return X.tocsr() if scipy.sparse.issparse(X) else X
+def _readable(X):
+    """CSR for sparse inputs, of which rows can be taken; arrays in native order."""
+    if scipy.sparse.issparse(X):
+        return X.tocsr()
+    return X.astype(X.dtype.newbyteorder("="), copy=False)

@@ -51,7 +51,7 @@ class _Writeable:
 def as_tensor(
     array: NDArray, dtype: torch.dtype, device: str, name: str = "X"
 ) -> Tensor:
-    """Wrap an array, without a copy where dtype and device allow.
+    """Wrap an array, without a copy where dtype, layout and device allow.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def as_tensor(
     Returns
     -------
     tensor : Tensor
-        To be read only.
+        To be read only; row by row in memory, so that no bit depends on the layout.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def as_tensor(
                 f"Input {name} contains infinity or a value too large for "
                 "dtype('float32')."
             )
-    return tensor.to(device, dtype)
+    return tensor.to(device, dtype).contiguous()
 
 
 class Data(Dataset):
@@ -232,8 +232,12 @@ class Data(Dataset):
         if isinstance(X, Tensor):
             return X
         # NOTE[DIFF] sparse inputs: scikit-learn multiplies sparse matrices
-        dense = X.toarray() if scipy.sparse.issparse(X) else X
-        return as_tensor(dense, self.dtype, self.device)
+        return as_tensor(dense(X), self.dtype, self.device)
+
+
+def dense(array):
+    """Make an array of a sparse matrix, and leave others as they are."""
+    return array.toarray() if scipy.sparse.issparse(array) else array
 
 
 def _fill_up(rows) -> tuple[NDArray | None, NDArray | None]:

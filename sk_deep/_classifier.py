@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from sk_deep._base import BaseMLP, stochastic_only
+from sk_deep._batches import dense
 from sk_deep._compat import (
     Interval,
     StrOptions,
@@ -447,9 +448,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self._threshold = 0.5 if row.has_probability else 0.0
         self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
         if self._target_type == "multilabel-indicator":
-            return np.asarray(
-                y.toarray() if scipy.sparse.issparse(y) else y, dtype=float
-            )
+            return np.asarray(dense(y), dtype=float)
         indices = np.searchsorted(self.classes_, y)
         # a constant target has one class, at index 0, and is no positive class
         return (
@@ -492,6 +491,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if check_partial_fit_first_call(self, classes):
             is_multilabel = type_of_target(y).startswith("multilabel")
             self._learn_classes(y if is_multilabel else classes)
+            if is_multilabel and set(unique_labels(classes)) != set(self.classes_):
+                raise ValueError(
+                    "classes must be the columns of `y` where each sample has several "
+                    f"labels, {self.classes_}, however: {classes}."
+                )
 
     def _weight(self, sample_weight, X, y, incremental):
         weight = super()._weight(sample_weight, X, y, incremental)

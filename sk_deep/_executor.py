@@ -1,7 +1,6 @@
 """The executor of a search: networks train in stacks, all other fits one by one."""
 
 import contextlib
-import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -28,7 +27,7 @@ from sk_deep._compat import (
 )
 from sk_deep._members import structure
 from sk_deep._tasks import Inputs, Job, Task, fit_steps, make_task
-from sk_deep.exceptions import OUT_OF_MEMORY
+from sk_deep.exceptions import full_memory
 
 # Parameters and values of a stack: on the CPU they should stay in a cache.
 _STACK_BYTES = {"cpu": 2**23}
@@ -366,6 +365,6 @@ def _name_scores(test: Any, train: Any) -> str:
 def _raise_out_of_memory(errors: Iterable[str | None]) -> None:
     """Raise where fits ran out of memory, which says nothing of their candidates."""
     for error in errors:
-        for kind in OUT_OF_MEMORY:
-            if error and re.search(rf"^\S*\b{kind.__name__}\b", error, re.MULTILINE):
-                raise kind(error)
+        kind = full_memory(error or "")
+        if kind is not None:
+            raise kind(error)

@@ -7,7 +7,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 
 def check_columns(X) -> None:
-    """Check that the columns of a frame, if it is one, hold numbers.
+    """Check that the columns of a frame hold numbers; an array, no dates.
 
     Parameters
     ----------
@@ -19,9 +19,11 @@ def check_columns(X) -> None:
     ValueError
         If columns hold text, dates or categories that are no numbers; it names them.
     """
+    # NOTE[DIFF] columns of dates: scikit-learn takes the numbers behind them
+    if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
+        raise ValueError(f"Input X must have numbers, however: {X.dtype}.")
     if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
         return
-    # NOTE[DIFF] columns of dates: scikit-learn takes the numbers behind them
     columns = enumerate(zip(X.columns, X.dtypes, strict=True))
     others = [name for i, (name, dtype) in columns if not _is_of_numbers(X, i, dtype)]
     if others:

@@ -132,7 +132,7 @@ class Net(NeuralNet):
                 self.optimizer, groups, lr=first.learning_rate, **first.arguments
             )
         self.reductions_ = np.ones(len(self.groups_))
-        self.n_epochs_ = self.n_samples_ = 0
+        self.n_epochs_ = self.n_samples_ = self.n_finished_ = 0
         self.loaded_training_ = None
         return self
 

@@ -6,12 +6,11 @@ from numbers import Integral
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import scipy.sparse
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sk_deep._batches import as_tensor
+from sk_deep._batches import as_tensor, dense
 from sk_deep._compat import is_hooked
 from sk_deep._net import ROW_GROUP, Net
 from sk_deep._state import net_from_state, net_state
@@ -209,7 +208,7 @@ def _by_chunks(
 
 def _whole_groups(X, like: Tensor) -> Tensor:
     """Take rows to the dtype and the device of a tensor, in whole groups."""
-    X = X.toarray() if scipy.sparse.issparse(X) else X
+    X = dense(X)
     n_rows, n_features = X.shape
     n_missing = -n_rows % ROW_GROUP
     if n_missing:

@@ -6,6 +6,7 @@ from sklearn.metrics import r2_score
 
 from sk_deep import _options
 from sk_deep._base import BaseMLP, stochastic_only
+from sk_deep._batches import dense
 from sk_deep._compat import StrOptions, fit_context
 from sk_deep.losses import get_loss, losses_on
 
@@ -398,6 +399,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _kind(self):
         return "real"
 
+    def _validate(self, X, y, reset):
+        X, y = super()._validate(X, dense(y), reset)
+        # NOTE[DIFF] targets that are dates: scikit-learn fails inside numpy
+        if y.dtype.kind in "mM":
+            raise ValueError(f"y must have numbers, however: {y.dtype}.")
+        return X, y
+
     def _encode(self, y, *, fresh, incremental, validates=False):
         row = get_loss(self.loss)
         # NOTE[DIFF] negative targets of the Poisson loss: scikit-learn's loss is NaN
@@ -529,7 +537,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
 def _score(y, outputs, sample_weight, loss, params):
     """R^2, or the score of a loss that gives several columns for one target."""
-    n_targets = np.size(y) // max(1, len(y))
-    if n_targets == 1 and np.size(outputs) > len(outputs):
+    if np.size(y) == len(outputs) < np.size(outputs):
         return get_loss(loss).score(np.ravel(y), outputs, sample_weight, **params)
     return r2_score(y, outputs, sample_weight=sample_weight)

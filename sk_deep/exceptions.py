@@ -1,9 +1,15 @@
 """Errors and warnings of the package."""
 
+import re
+
 import torch
 from sklearn.exceptions import InconsistentVersionWarning as _OfScikitLearn
 
-OUT_OF_MEMORY = torch.OutOfMemoryError, MemoryError
+_FULL_MEMORY = re.compile(
+    r"^\S*?(OutOfMemoryError|MemoryError)\b"
+    r"|DefaultCPUAllocator: (?:can't allocate|not enough) memory",
+    re.MULTILINE,
+)
 
 
 class DivergenceError(ValueError):
@@ -45,6 +51,26 @@ class InconsistentVersionWarning(_OfScikitLearn):
             f"{self.current_sklearn_version}: its predictions may differ. Fit it anew, "
             "or install the version that wrote it."
         )
+
+
+def full_memory(told: str) -> type[Exception] | None:
+    """Find out whether an error is that memory is full: numpy's, torch's or Python's.
+
+    Parameters
+    ----------
+    told : str
+        The error as a traceback ends with it, "Kind: message", or a whole traceback.
+
+    Returns
+    -------
+    kind : {torch.OutOfMemoryError, MemoryError} or None
+        The error to raise in its place; None if it is another one.
+    """
+    found = _FULL_MEMORY.search(told)
+    if found is None:
+        return None
+    is_of_device = found[1] == "OutOfMemoryError"
+    return torch.OutOfMemoryError if is_of_device else MemoryError
 
 
 def divergence(epoch: int) -> DivergenceError:

@@ -238,6 +238,12 @@ def test_promise_45_a_column_is_a_vector():
     assert model.fit(X, R).score(X, R) > 0.9  # no (n, n) residuals
 
 
+def test_promise_45_a_sparse_target_is_a_dense_one():
+    y = np.where(X[:, :2] > 0, X[:, :2], 0.0)
+    found = regressor().fit(X, scipy.sparse.csc_array(y)).predict(X)
+    np.testing.assert_array_equal(found, regressor().fit(X, y).predict(X))
+
+
 @pytest.mark.parametrize(
     ("y", "text"),
     [
@@ -272,10 +278,18 @@ def test_promise_47_sparse_inputs_are_not_made_dense_whole():
 def test_promise_48_a_frame_is_its_array():
     frame = pd.DataFrame(X, columns=list("abcd"))
     model = classifier().fit(frame, pd.Series(Y))
-    np.testing.assert_allclose(
-        model.predict_proba(frame), classifier().fit(X, Y).predict_proba(X), rtol=1e-12
+    np.testing.assert_array_equal(
+        model.predict_proba(frame), classifier().fit(X, Y).predict_proba(X)
     )
     assert list(model.feature_names_in_) == list("abcd")
+
+
+def test_promise_48_a_frame_of_any_byte_order():
+    found = regressor().fit(pd.DataFrame(X.astype(">f8")), R).predict(X)
+    np.testing.assert_array_equal(found, regressor().fit(X, R).predict(X))
+    foreign = regressor().fit(X, R).predict(pd.DataFrame(X.astype(">f8")))
+    assert foreign.dtype.isnative
+    np.testing.assert_array_equal(foreign, found)
 
 
 @pytest.mark.parametrize("dtype", [object, "category", "str"])
@@ -298,6 +312,14 @@ def test_promise_50_columns_of_dates(kind):
         classifier().fit(frame, Y)
 
 
+def test_promise_50_arrays_of_dates():
+    when = np.arange(120).astype("datetime64[s]")
+    with pytest.raises(ValueError, match=r"Input X must have numbers.*datetime64"):
+        classifier().fit(when[:, np.newaxis], Y)
+    with pytest.raises(ValueError, match=r"y must have numbers.*datetime64"):
+        regressor().fit(X, when)
+
+
 def test_promise_51_nullable_integers():
     frame = pd.DataFrame({"a": pd.array([1, None] * 60, dtype="Int64")})
     with pytest.raises(ValueError, match="Input X contains NaN"):
@@ -311,9 +333,7 @@ def test_promise_51_nullable_integers():
 )
 def test_promise_52_layouts(change):
     found = classifier().fit(change(X), Y).predict_proba(change(X))
-    np.testing.assert_allclose(
-        found, classifier().fit(X, Y).predict_proba(X), rtol=1e-12
-    )
+    np.testing.assert_array_equal(found, classifier().fit(X, Y).predict_proba(X))
     backwards = X[::-1]
     model = classifier().fit(X, Y)
     np.testing.assert_allclose(

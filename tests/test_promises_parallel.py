@@ -153,20 +153,43 @@ def test_promise_21_a_bad_fork_is_told(monkeypatch):
         MLPClassifier(**SHORT, device="cuda").fit(X, Y)
 
 
-class OutOfMemory(Callback):
-    """Stands for a device that is full."""
+class Calls(Callback):
+    """Calls a function after each epoch."""
+
+    def __init__(self, function):
+        self.function = function
 
     def on_epoch_end(self, net, **kwargs):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+        self.function()
+
+
+def full_device():
+    raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+def full_for_torch():
+    torch.empty(2**50)
+
+
+def full_for_numpy():
+    np.empty(2**50)
 
 
 @pytest.mark.parametrize("search", [GridSearchCV, BatchedGridSearchCV])
-def test_promise_22_out_of_memory_is_raised(search):
-    model = MLPClassifier(**SHORT, callbacks=[OutOfMemory()])
-    with pytest.raises(torch.OutOfMemoryError, match=r"(?s)batch_size.*n_jobs"):
+@pytest.mark.parametrize(
+    ("fill", "kind"),
+    [
+        (full_device, torch.OutOfMemoryError),
+        (full_for_torch, MemoryError),
+        (full_for_numpy, MemoryError),
+    ],
+)
+def test_promise_22_out_of_memory_is_raised(search, fill, kind):
+    model = MLPClassifier(**SHORT, callbacks=[Calls(fill)])
+    with pytest.raises(kind, match=r"(?s)batch_size.*n_jobs"):
         model.fit(X, Y)
     options = {"error_score": "raise"} if search is GridSearchCV else {}
-    with pytest.raises(torch.OutOfMemoryError, match=r"(?s)batch_size.*n_jobs"):
+    with pytest.raises(kind, match=r"(?s)batch_size.*n_jobs"):
         search(model, {"alpha": [1, 2]}, cv=2, **options).fit(X, Y)
 
 
@@ -348,6 +371,18 @@ def test_promise_29_an_interrupt_before_an_epoch_leaves_what_was():
     with pytest.raises(KeyboardInterrupt):
         model.set_params(callbacks=[Interrupt(1)], random_state=1).fit(X, Y)
     np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_promise_29_an_interrupt_before_training(solver, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    model = MLPClassifier(**SHORT, solver=solver)
+    monkeypatch.setattr("sk_deep._net.Net.start", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    assert not hasattr(model, "net_")
 
 
 KILLED = """

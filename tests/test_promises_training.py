@@ -127,6 +127,8 @@ def test_promise_60_new_classes():
         classifier(warm_start=True).fit(X, Y).fit(X, Y + 1)
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         classifier().partial_fit(X, Y)
+    with pytest.raises(ValueError, match=r"classes must be the columns.*\[0 1\]"):
+        classifier().partial_fit(X, np.eye(3, dtype=int)[Y], classes=np.array([0, 1]))
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping"):
         classifier(early_stopping=True).partial_fit(X, Y, classes=[0, 1, 2])
 

@@ -3,6 +3,11 @@
 `CAMPAIGNS` has them all, by name; ``python -m campaign`` runs them.
 """
 
-from campaign import files, processes
+from campaign import files, inputs, processes, relations
 
-CAMPAIGNS = {**files.CAMPAIGNS, **processes.CAMPAIGNS}
+CAMPAIGNS = {
+    **inputs.CAMPAIGNS,
+    **relations.CAMPAIGNS,
+    **files.CAMPAIGNS,
+    **processes.CAMPAIGNS,
+}
