@@ -23,6 +23,7 @@ from sk_deep._compat import (
     fit_context,
     visual_block,
 )
+from sk_deep._constant import losses_if_nothing_learned
 from sk_deep._frames import check_columns
 from sk_deep._full_batch import train_full_batch
 from sk_deep._net import make_net
@@ -355,6 +356,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         self._adopt(net)
         if not np.isfinite(self.loss_):
             raise divergence(self.n_iter_)
+        self._warn_if_nothing_was_learned(net, rows, self.loss_, stacklevel=8)
 
     def _fit_stochastic(self, net, fold, random_states, incremental, tasks):
         train, valid = fold.data(net)
@@ -378,8 +380,28 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             if net.n_finished_:
                 self._adopt(net)
                 self._adopt_curves(net, stopping)
-        if not incremental and net.running_.any():
+        if incremental:
+            return
+        if net.running_.any():
             self._warn_of_the_last_epoch(stacklevel=8)  # the line that calls fit
+        elif stopping.n_stale.any():  # else a callback stopped it while it improved
+            least = min(self.loss_curve_)
+            self._warn_if_nothing_was_learned(net, fold.train, least, stacklevel=8)
+
+    def _warn_if_nothing_was_learned(self, net, rows, seen, stacklevel):
+        """Warn where training came to rest, and a constant prediction is as good."""
+        parts = rows.X, rows.target, rows.weight
+        losses = losses_if_nothing_learned(net, *parts, seen)
+        # NOTE[DIFF] networks that learned nothing: scikit-learn is silent
+        if losses is not None:
+            warnings.warn(
+                "The network has learned nothing: its loss on the training data, "
+                f"{losses[0]:.4g}, is not lower than that of a constant prediction, "
+                f"{losses[1]:.4g}. Scale X, or change learning_rate_init; "
+                "sk_deep.diagnose tells more.",
+                ConvergenceWarning,
+                stacklevel=stacklevel,
+            )
 
     def _begin_checkpoint(self, checkpoint, net, stopping, fold, incremental):
         """Let a checkpoint write this training, and resume what it wrote before."""

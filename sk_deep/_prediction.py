@@ -21,6 +21,10 @@ from sk_deep.network import MLP
 _CPU = torch.device("cpu")
 
 
+def _as_they_are(values: Tensor) -> Tensor:
+    return values
+
+
 def predict_outputs(net: Net, X) -> NDArray:
     """Compute the outputs after the inverse link, averaged over the members.
 
@@ -58,13 +62,26 @@ def member_outputs(net: Net, X) -> NDArray:
     outputs : ndarray of shape (n_members, n, n_outputs)
         Of the dtype of X.
     """
-    return _member_outputs(net, X, _function(net.module_))
+    return _member_outputs(net, X, _function(net.module_), net.criterion_.inverse_link)
 
 
-def _member_outputs(net: Net, X, compute: Callable[[Tensor], Tensor]) -> NDArray:
+def raw_outputs(net: Net, X) -> NDArray:
+    """Compute the outputs before the inverse link, member by member.
+
+    Parameters and result are as those of `member_outputs`.
+    """
+    return _member_outputs(net, X, _function(net.module_), _as_they_are)
+
+
+def _member_outputs(
+    net: Net,
+    X,
+    compute: Callable[[Tensor], Tensor],
+    link: Callable[[Tensor], Tensor],
+) -> NDArray:
     a = net.module_.architecture
     found = np.empty((a["n_members"], X.shape[0], a["n_outputs"]), X.dtype)
-    for rows, outputs in _by_chunks(net, X, compute, net.criterion_.inverse_link):
+    for rows, outputs in _by_chunks(net, X, compute, link):
         found[:, rows] = outputs
     return found
 
@@ -106,7 +123,8 @@ def sample_outputs(net: Net, X, n_samples: int, seed: int) -> NDArray:
     noisy = _with_dropout_on(net, seed)
     compute = _quiet(noisy.module_)
     n_passes = -(-n_samples // n_members)
-    passes = [_member_outputs(noisy, X, compute) for _ in range(n_passes)]
+    link = net.criterion_.inverse_link
+    passes = [_member_outputs(noisy, X, compute, link) for _ in range(n_passes)]
     return np.concatenate(passes)[:n_samples]
 
 
@@ -182,7 +200,7 @@ def _by_chunks(
     net: Net,
     X,
     compute: Callable[[Tensor], Tensor],
-    link: Callable[[Tensor], Tensor] = lambda values: values,
+    link: Callable[[Tensor], Tensor] = _as_they_are,
 ) -> Iterator[tuple[slice, NDArray]]:
     """Compute values (..., rows, columns) chunk by chunk, of X's dtype.
 

@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import torch
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.model_selection import cross_val_predict
 
 from sk_deep import MLPClassifier, MLPRegressor
+from sk_deep._constant import Targets
 from sk_deep.exceptions import DivergenceError
+from sk_deep.losses import Criterion
 
 RNG = np.random.RandomState(0)
 X = RNG.standard_normal((120, 4))
@@ -64,6 +67,74 @@ def test_promise_31_predictions_are_finite():
     assert np.isfinite(model.predict(X * 10)).all()
     with pytest.raises(DivergenceError, match="Input X contains a value too large"):
         model.predict(np.sign(X) * 1e300)
+
+
+LOGISTIC = {"activation": "logistic", "max_iter": 100}
+DEAD = {
+    "a rate too small": ({**LOGISTIC, "solver": "sgd", "learning_rate_init": 1e-9}, X),
+    "values too large": ({**LOGISTIC, "learning_rate_init": 1e-9}, X * 1e18),
+    "L-BFGS": ({**LOGISTIC, "solver": "lbfgs", "alpha": 1e9}, X),
+}
+
+
+@pytest.mark.parametrize("name", DEAD)
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_promise_32_a_dead_network_is_told(make, name):
+    y = Y if make is classifier else R
+    params, data = DEAD[name]
+    for early_stopping in (False, True)[: 1 + (name != "L-BFGS")]:
+        model = make(early_stopping=early_stopping, **params)
+        with pytest.warns(ConvergenceWarning, match="than that of a constant") as told:
+            model.fit(data, y)
+        assert told[-1].filename == __file__
+
+
+def _learned(model, data, y, **further):
+    """Fit, and return what the warning of a dead network tells, if anything."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model.fit(data, y, **further)
+    return [str(one.message) for one in told if "learned nothing" in str(one.message)]
+
+
+def test_promise_32_a_network_that_learned_is_not_blamed():
+    stops = {"max_iter": 500, "learning_rate_init": 0.05, "tol": 1e-2}
+    assert _learned(classifier(**stops), X, Y) == []
+    assert _learned(regressor(**stops), X, R) == []
+    # one class, or one of weight: there is nothing to learn
+    assert _learned(classifier(**stops), X, np.ones(120)) == []
+    assert _learned(classifier(**stops), X, Y, sample_weight=(Y == 1) * 1.0) == []
+    assert _learned(regressor(**stops), X, np.full(120, 7.0)) == []
+    # the loss that training saw is worse than a constant's, by its smooth labels
+    smooth = classifier(**{**stops, "tol": 1e-4}, label_smoothing=0.9)
+    assert _learned(smooth, X, Y) == []
+    constant = -np.log(np.bincount(Y)[Y] / 120).mean()
+    assert min(smooth.loss_curve_) > constant
+    assert smooth.score(X, Y) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("loss", "kind", "target", "expected"),
+    [
+        ("log_loss", "multiclass", Y, -np.log(np.bincount(Y)[Y] / 120).mean()),
+        ("squared_error", "real", R, np.var(R) / 2),
+        ("absolute_error", "real", R, np.abs(R - np.median(R)).mean()),
+        ("poisson", "real", np.exp(R), None),
+    ],
+)
+def test_promise_32_the_constant_is_the_best(loss, kind, target, expected):
+    criterion = Criterion(loss, kind)
+    y = target if kind == "multiclass" else target[:, np.newaxis]
+    found = Targets(criterion, y, None).constant_loss(3 if kind == "multiclass" else 1)
+    if expected is None:  # of a proper loss, the mean is the best
+        raw = torch.full((120, 1), float(np.log(target.mean()))).double()
+        expected = criterion(raw, torch.as_tensor(y)).mean().item()
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    weight = RNG.randint(1, 4, size=120)
+    weighted = Targets(criterion, y, weight).constant_loss(3 if y.ndim == 1 else 1)
+    rows = np.repeat(np.arange(120), weight)
+    repeated = Targets(criterion, y[rows], None).constant_loss(3 if y.ndim == 1 else 1)
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-3)
 
 
 def _too_large_for(method):

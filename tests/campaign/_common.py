@@ -1,7 +1,11 @@
 """What the campaigns share."""
 
+import functools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import numpy as np
 
 
 @dataclass
@@ -41,3 +45,15 @@ class Campaign:
     run: Callable
     n_short: int
     n_full: int
+
+
+def quiet(function):
+    """Let a function warn nobody."""
+
+    @functools.wraps(function)
+    def call(*args):
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return function(*args)
+
+    return call

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,24 +19,13 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
-from campaign._common import Campaign, Outcome
+from campaign._common import Campaign, Outcome, quiet
 from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor, load, save
 
 X, Y = load_iris(return_X_y=True)
 SHORT = {"hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0}
 LONGEST = 15  # seconds of four fits in workers
 MAX_SLOPE = 20e3  # bytes of memory that a fit may leave
-
-
-def _quiet(function):
-    """Let a function warn nobody."""
-
-    def call(*args):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return function(*args)
-
-    return call
 
 
 def _start(code, *args, **options):
@@ -121,7 +109,7 @@ def workers(n, folder):
     return outcome
 
 
-@_quiet
+@quiet
 def predictions_in_threads(n, folder):
     """Predict in 8 threads at once, alone and beside training."""
     outcome = Outcome()
@@ -283,7 +271,7 @@ PLACES = {
 ERRORS = (RuntimeError, MemoryError, OSError, torch.OutOfMemoryError)
 
 
-@_quiet
+@quiet
 def failures(n, folder):
     """Raise errors somewhere in a fit: the former model is left, the next fit works."""
     outcome = Outcome()
@@ -331,7 +319,7 @@ def _failing(place, error, at):
 # ---- what calls must leave alone -----------------------------------------------------
 
 
-@_quiet
+@quiet
 def memory(n, folder):
     """Fit, predict and pickle many times: memory does not grow."""
     model, process = (
@@ -360,7 +348,7 @@ def memory(n, folder):
     return outcome
 
 
-@_quiet
+@quiet
 def random_states(n, folder):
     """Call all there is: the process's random states are left as they were."""
     own = {**SHORT, "dropout": 0.2, "augmentation": "noise", "random_state": None}
