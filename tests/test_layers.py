@@ -28,6 +28,7 @@ LAYERS = [
     {"_options", "_parameters"},
     {"_state"},
     {"_full_batch", "_prediction", "_units", "_validation", "_watched"},
+    {"_constant"},
     {"_base", "plots"},
     {"_classifier", "_members", "_regressor"},
     {"export", "persistence"},

@@ -13,7 +13,7 @@ import torch
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.callback.tests._utils import RecordingCallback
-from sklearn.datasets import load_wine, make_multilabel_classification
+from sklearn.datasets import load_iris, load_wine, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -588,7 +588,7 @@ def test_inputs_that_are_not_scaled(before):
 
 
 def test_weights_of_other_steps_are_not_the_networks():
-    X, y = load_wine(return_X_y=True)
+    X, y = (array[::2] for array in load_iris(return_X_y=True))
     model = Pipeline(
         [("scale", StandardScaler()), ("mlp", MLPClassifier(4, max_iter=2))]
     )

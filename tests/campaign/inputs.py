@@ -144,7 +144,7 @@ TARGETS = {
     "labels of yes and no": lambda: np.eye(3, dtype=int)[Y],
     "NaN": lambda: np.where(Y == 1, np.nan, R),
     "infinity": lambda: np.where(Y == 1, np.inf, R),
-    "1e308": lambda: np.where(Y == 1, 1e308, R),
+    "large": lambda: 1e6 * R,
     "a list": Y.tolist,
     "a Series": lambda: pd.Series(Y, name="y"),
     "categories": lambda: pd.Series(pd.Categorical(["u", "v", "w"] * 10)),
