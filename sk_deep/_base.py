@@ -5,7 +5,6 @@ import functools
 import types
 import warnings
 from abc import abstractmethod
-from numbers import Integral
 
 import joblib
 import numpy as np
@@ -28,7 +27,12 @@ from sk_deep._frames import check_columns
 from sk_deep._full_batch import train_full_batch
 from sk_deep._net import make_net
 from sk_deep._parameters import Parameters
-from sk_deep._prediction import hidden_values, predict_outputs, sample_outputs
+from sk_deep._prediction import (
+    hidden_values,
+    is_integer,
+    predict_outputs,
+    sample_outputs,
+)
 from sk_deep._state import (
     all_finite,
     check_state,
@@ -565,7 +569,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         """
         X = self._check_inputs(X)
         n_layers = len(self.net_.module_.hidden)
-        if not isinstance(layer, Integral) or not -n_layers <= layer < n_layers:
+        if not is_integer(layer) or not -n_layers <= layer < n_layers:
             raise ValueError(
                 f"layer must be an integer in [{-n_layers}, {n_layers}), as there are "
                 f"{n_layers} hidden layer(s), however: {layer=}."

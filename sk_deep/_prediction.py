@@ -21,6 +21,11 @@ from sk_deep.network import MLP
 _CPU = torch.device("cpu")
 
 
+def is_integer(value: object) -> bool:
+    """Whether a value is an integer, and not a bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def _as_they_are(values: Tensor) -> Tensor:
     return values
 
@@ -111,7 +116,7 @@ def sample_outputs(net: Net, X, n_samples: int, seed: int) -> NDArray:
         Of the dtype of X.
     """
     n_members = net.module_.architecture["n_members"]
-    if not isinstance(n_samples, Integral) or n_samples < 1:
+    if not is_integer(n_samples) or n_samples < 1:
         raise ValueError(f"n_samples must be an integer >= 1, however: {n_samples=}.")
     if not net.module_.dropout_layers():
         if n_samples > n_members:

@@ -100,7 +100,7 @@ def test_hidden_values_are_without_noise(data):
     np.testing.assert_allclose(model.transform_hidden(data[0]), expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("layer", [3, -4, 100, 1.0, "a"])
+@pytest.mark.parametrize("layer", [3, -4, 100, 1.0, True, "a"])
 def test_a_layer_that_is_not_there(layer, data):
     message = rf"an integer in \[-3, 3\), .* 3 hidden layer\(s\), however: {layer=}"
     with pytest.raises(ValueError, match=message):
@@ -285,7 +285,7 @@ def test_more_samples_than_members(n_samples, estimator, data):
 
 
 @pytest.mark.parametrize("params", [{"dropout": 0.5}, {"n_members": 2}])
-@pytest.mark.parametrize("n_samples", [0, -1, 2.5])
+@pytest.mark.parametrize("n_samples", [0, -1, 2.5, True])
 def test_no_number_of_samples(n_samples, params, data):
     model = _fit(data, **params)
     message = f"must be an integer >= 1, however: {n_samples=}"
