@@ -173,8 +173,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied into `sample_weight`. "balanced" is
-        ``n_samples / (n_classes * bincount(y))``. They do not act on `X_val`, which
-        has weights of its own.
+        ``n_samples / (n_classes * bincount(y))``; of several labels a sample, the
+        product over them, and a dict is refused. They do not act on `X_val`, which has
+        weights of its own.
 
     solver_params : dict, default=None
         Further arguments of the optimizer, such as ``{"rho": 0.95}`` for "adadelta";
@@ -514,6 +515,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """Check the weights of a dict; those of classes that y lacks are not needed."""
         if not isinstance(self.class_weight, dict):
             return self.class_weight
+        if self._target_type == "multilabel-indicator":
+            raise ValueError(
+                "class_weight as a dict is for one label a sample, and for several it "
+                f"must be 'balanced', however: class_weight={self.class_weight}."
+            )
         unknown = [c for c in self.class_weight if c not in self.classes_]
         if unknown:
             raise ValueError(

@@ -7,6 +7,7 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -90,6 +91,10 @@ def test_promise_58_class_weight_is_sample_weight():
         np.testing.assert_allclose(_outputs(found), _outputs(expected), rtol=1e-12)
     with pytest.raises(ValueError, match="class_weight may hold the classes"):
         classifier(class_weight={7: 1.0}).fit(X, Y)
+    labels = np.eye(3, dtype=int)[Y]
+    for y in (labels, scipy.sparse.csr_array(labels)):
+        with pytest.raises(ValueError, match="class_weight as a dict is for one label"):
+            classifier(class_weight={0: 1.0}).fit(X, y)
 
 
 @pytest.mark.parametrize(
