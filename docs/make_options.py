@@ -11,6 +11,7 @@ from pathlib import Path
 from numpydoc.docscrape import NumpyDocString
 
 from sk_deep import MLPClassifier
+from sk_deep._columns import NUMERICAL_EMBEDDINGS, SCALINGS
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
@@ -76,6 +77,18 @@ SECTIONS = [
         f" training that is done. All take {', '.join(f'`{name}`' for name in WARMUP)},"
         " the part in which the rate grows from zero.",
         SCHEDULES,
+    ),
+    (
+        "numerical_scaling",
+        None,
+        "Also None. What is done to the numbers of a table.",
+        SCALINGS,
+    ),
+    (
+        "numerical_embedding",
+        None,
+        "Also None. What stands beside each number of a table.",
+        NUMERICAL_EMBEDDINGS,
     ),
     (
         "augmentation",

@@ -159,6 +159,9 @@ class ByHand(Autograd):
             gradient = layer.derivative(gradient, z, h)
             layer.put_gradient(x, gradient)
             above = layer
+        if self.module.embeddings is not None:
+            dx = above.product(gradient, above.weight_mT)
+            self.module.embeddings.put_gradient(self.module.for_members(X), dx)
         return raw, None
 
     def _memory_for(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 import types
 import warnings
 from abc import abstractmethod
@@ -12,10 +13,16 @@ import scipy.sparse
 from sklearn.base import is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_random_state, check_X_y, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_deep import _options
+from sk_deep._columns import (
+    as_table,
+    encode_columns,
+    learn_columns,
+    reads_columns,
+)
 from sk_deep._compat import (
     OF_A_WATCHED_FIT,
     check_sample_weight,
@@ -233,20 +240,31 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         return Rows(X, y, target, self._weight(sample_weight, X, y, incremental))
 
     def _validate(self, X, y, reset):
-        check_columns(X)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=not is_classifier(self),
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        checks = {
+            "accept_sparse": ["csr", "csc"],
+            "multi_output": True,
+            "y_numeric": not is_classifier(self),
+            "dtype": (np.float64, np.float32),
+        }
+        if reads_columns(self) if reset else hasattr(self, "_columns"):
+            X = self._encode_columns(X, reset)
+            X, y = check_X_y(X, y, **checks, estimator=self)
+        else:
+            check_columns(X)
+            X, y = validate_data(self, X, y, **checks, reset=reset)
+            if reset:
+                vars(self).pop("_columns", None)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return _readable(X), y
+
+    def _encode_columns(self, X, reset):
+        """Encode the columns of a table, after learning how if `reset`."""
+        X = as_table(X)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        if reset:
+            self._columns = learn_columns(self, X)
+        return encode_columns(self._columns, X)
 
     def _weight(self, sample_weight, X, y, incremental):
         """Check the sample weights; None stays None."""
@@ -590,6 +608,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     def _check_inputs(self, X):
         check_is_fitted(self)
+        if hasattr(self, "_columns"):
+            return self._encode_columns(X, reset=False)
         if not hasattr(self, "feature_names_in_") and _is_legal(X, self.n_features_in_):
             return X
         check_columns(X)
@@ -627,6 +647,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
                 ),
                 stacklevel=2,
             )
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            state.setdefault(name, parameter.default)  # one that came later
         net_state = state.pop("_net_state", None)
         if net_state is not None:
             check_state(net_state)
@@ -647,7 +669,9 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = not reads_columns(self)
+        tags.input_tags.allow_nan = self.missing == "impute"
+        tags.input_tags.categorical = self.categorical_features is not None
         return tags
 
 

@@ -202,6 +202,30 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     augmentation_params : dict, default=None
         Parameters of the augmentation, such as ``{"scale": 0.1}`` for "noise".
 
+    categorical_features : "from_dtype", array-like or None, default=None
+        Columns that hold categories: those of category, object, string or bool dtype
+        of a data frame, or names, positions, or a mask of columns. Missing values and
+        levels that training has not met are levels of their own. None encodes nothing.
+
+    max_one_hot : int, default=8
+        Number of levels up to which a column becomes one-hot columns. Of more levels,
+        each has values of its own that the network learns, an embedding.
+
+    embedding_size : int or "auto", default="auto"
+        Values of a level; "auto" is ``min(50, round(1.6 * n_levels ** 0.56))``.
+
+    missing : {"error", "impute"}, default="error"
+        What is done about missing numbers: an error, or the median of training, beside
+        an indicator where training has missed some.
+
+    numerical_scaling : {"standard", "robust", "quantile"} or None, default=None
+        Scales the numbers, as `StandardScaler`, `RobustScaler` or `QuantileTransformer`
+        with a normal distribution do; with `missing`, after the imputation.
+
+    numerical_embedding : {"piecewise_linear", "periodic"} or None, default=None
+        Sets values beside each number: the part that it fills of each of up to 48 bins
+        between quantiles, or learned waves; both are of Gorishniy et al.
+
     scoring : str, callable or None, default=None
         What early stopping watches: None is the accuracy, "loss" is the validation
         loss, otherwise a scorer or its name, see
@@ -377,6 +401,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         gradient_clip=None,
         augmentation=None,
         augmentation_params=None,
+        categorical_features=None,
+        max_one_hot=8,
+        embedding_size="auto",
+        missing="error",
+        numerical_scaling=None,
+        numerical_embedding=None,
         scoring=None,
         n_members=1,
         callbacks=None,
@@ -426,6 +456,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             gradient_clip=gradient_clip,
             augmentation=augmentation,
             augmentation_params=augmentation_params,
+            categorical_features=categorical_features,
+            max_one_hot=max_one_hot,
+            embedding_size=embedding_size,
+            missing=missing,
+            numerical_scaling=numerical_scaling,
+            numerical_embedding=numerical_embedding,
             scoring=scoring,
             n_members=n_members,
             callbacks=callbacks,

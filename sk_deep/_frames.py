@@ -29,9 +29,20 @@ def check_columns(X) -> None:
     if others:
         raise ValueError(
             "Input X must have columns of numbers, however: could not convert the text,"
-            f" dates or categories in {', '.join(map(repr, others))} to float. Encode "
-            "them before, by a ColumnTransformer with OneHotEncoder or OrdinalEncoder."
+            f" dates or categories in {', '.join(map(repr, others))} to float. Name "
+            "them in categorical_features, or encode them before, by a "
+            "ColumnTransformer with OneHotEncoder or OrdinalEncoder."
         )
+
+
+def is_of_categories(column) -> bool:
+    """Whether a frame's column holds categories: text, objects or bools."""
+    dtype = column.dtype
+    if hasattr(dtype, "is_numeric"):  # of polars
+        return not (dtype.is_numeric() or dtype.is_temporal())
+    if isinstance(dtype, pd.CategoricalDtype):
+        return True
+    return dtype.kind == "O" or is_bool_dtype(dtype)
 
 
 def _is_of_numbers(X, i: int, dtype) -> bool:

@@ -27,6 +27,8 @@ _OWN = {
     *("class_weight", "random_state"),
     *("warm_start", "max_fun"),  # without effect in a first fit, and here
 }
+# What the data decide of a network's architecture, beside the embedded categories.
+_OF_THE_DATA = "n_features", "n_outputs", "dtype"
 # Parameters that they may differ in if none is off, or all are.
 _OWN_IF_ON = {
     *("dropout", "input_dropout", "max_norm", "gradient_clip", "label_smoothing")
@@ -238,9 +240,8 @@ class Member:
         )
         return (
             None if classes is None else (classes.dtype.str, *classes.tolist()),
-            self.arguments["architecture"]["n_features"],
-            self.arguments["architecture"]["n_outputs"],
-            self.arguments["architecture"]["dtype"],
+            *(self.arguments["architecture"][name] for name in _OF_THE_DATA),
+            str(self.arguments["architecture"]["categories"]),
             n_batches,
             self.batch_size if n_batches > 1 else 0,
             n_rows if counts else 0,

@@ -16,7 +16,9 @@ import torch
 from skorch.callbacks import Callback, LRScheduler, ParamMapper
 from torch import nn
 
+from sk_deep._columns import embedded
 from sk_deep._compat import is_in_bad_fork
+from sk_deep._embeddings import count_embedding_weights
 from sk_deep._paces import Pace
 from sk_deep._params import check_names, check_params
 from sk_deep.activations import ACTIVATIONS, get_activation
@@ -24,6 +26,7 @@ from sk_deep.augmentation import Augment, get_augmentation
 from sk_deep.callbacks import Checkpoint, DropoutAnnealing, GradientClip, MaxNorm
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS, Dropout
 from sk_deep.losses import get_loss
+from sk_deep.network import input_width
 from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.schedules import INERT_SCHEDULE, SCHEDULES, WARMUP, Schedule, get_schedule
 from sk_deep.solvers import SOLVERS, Solver, get_solver
@@ -65,8 +68,24 @@ def architecture(estimator, n_features: int, n_outputs: int) -> dict[str, Any]:
         **_dropout(estimator, activations),
         "normalization": estimator.normalization,
         "residual": bool(estimator.residual),
+        **_embeddings(estimator),
         "n_members": int(estimator.n_members),
     }
+
+
+def _embeddings(estimator) -> dict[str, Any]:
+    """Arguments of `MLP` on what it embeds, see `sk_deep._columns`."""
+    columns = getattr(estimator, "_columns", None)
+    if columns is None:
+        return {"categories": [], "n_periodic": 0}
+    shapes = embedded(columns)
+    if shapes["categories"] and estimator.augmentation is not None:
+        raise ValueError(
+            "augmentation acts on numbers, and not on codes of categories, however: "
+            f"augmentation={estimator.augmentation!r}, and there are columns of more "
+            f"than max_one_hot={estimator.max_one_hot} levels."
+        )
+    return shapes
 
 
 def _dropout(estimator, activations: list) -> dict[str, Any]:
@@ -246,10 +265,16 @@ def n_weights(arch: Mapping[str, Any]) -> int:
     """Number of weights of a network, its biases apart, over all members."""
     rows = [get_activation(name) for name in arch["activation"]]
     pieces = [arch["maxout_pieces"] if row.has_pieces else 1 for row in rows]
-    inputs = [arch["n_features"], *arch["hidden_units"]]
+    inputs = [input_width(arch), *arch["hidden_units"]]
     outputs = [*arch["hidden_units"], arch["n_outputs"]]
     layers = zip(inputs, outputs, [*pieces, 1], strict=True)
     return arch["n_members"] * sum(a * b * k for a, b, k in layers)
+
+
+def n_embedding_weights(arch: Mapping[str, Any]) -> int:
+    """Number of weights of the embeddings, over all members."""
+    shapes = arch.get("categories", ()), arch.get("n_periodic", 0)
+    return arch["n_members"] * count_embedding_weights(*shapes)
 
 
 def device(estimator) -> str:

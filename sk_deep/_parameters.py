@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sk_deep._columns import NUMERICAL_EMBEDDINGS, SCALINGS
 from sk_deep._compat import Interval, Options, StrOptions
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.augmentation import AUGMENTATIONS
@@ -76,6 +77,15 @@ class Parameters(BaseEstimator, ABC):
         "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
         "augmentation": [StrOptions(set(AUGMENTATIONS)), callable, None],
         "augmentation_params": [dict, None],
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "max_one_hot": [Interval(Integral, 0, None, closed="left")],
+        "embedding_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "missing": [StrOptions({"error", "impute"})],
+        "numerical_scaling": [StrOptions(set(SCALINGS)), None],
+        "numerical_embedding": [StrOptions(set(NUMERICAL_EMBEDDINGS)), None],
         "scoring": [str, callable, None],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "callbacks": [list, None],
@@ -129,6 +139,12 @@ class Parameters(BaseEstimator, ABC):
         gradient_clip,
         augmentation,
         augmentation_params,
+        categorical_features,
+        max_one_hot,
+        embedding_size,
+        missing,
+        numerical_scaling,
+        numerical_embedding,
         scoring,
         n_members,
         callbacks,
@@ -177,6 +193,12 @@ class Parameters(BaseEstimator, ABC):
         self.gradient_clip = gradient_clip
         self.augmentation = augmentation
         self.augmentation_params = augmentation_params
+        self.categorical_features = categorical_features
+        self.max_one_hot = max_one_hot
+        self.embedding_size = embedding_size
+        self.missing = missing
+        self.numerical_scaling = numerical_scaling
+        self.numerical_embedding = numerical_embedding
         self.scoring = scoring
         self.n_members = n_members
         self.callbacks = callbacks

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.preprocessing import StandardScaler
 
 from sk_deep import _options
 from sk_deep._base import BaseMLP, stochastic_only
@@ -173,6 +174,30 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     augmentation_params : dict, default=None
         Parameters of the augmentation, such as ``{"scale": 0.1}`` for "noise".
 
+    categorical_features : "from_dtype", array-like or None, default=None
+        Columns that hold categories: those of category, object, string or bool dtype
+        of a data frame, or names, positions, or a mask of columns. Missing values and
+        levels that training has not met are levels of their own. None encodes nothing.
+
+    max_one_hot : int, default=8
+        Number of levels up to which a column becomes one-hot columns. Of more levels,
+        each has values of its own that the network learns, an embedding.
+
+    embedding_size : int or "auto", default="auto"
+        Values of a level; "auto" is ``min(50, round(1.6 * n_levels ** 0.56))``.
+
+    missing : {"error", "impute"}, default="error"
+        What is done about missing numbers: an error, or the median of training, beside
+        an indicator where training has missed some.
+
+    numerical_scaling : {"standard", "robust", "quantile"} or None, default=None
+        Scales the numbers, as `StandardScaler`, `RobustScaler` or `QuantileTransformer`
+        with a normal distribution do; with `missing`, after the imputation.
+
+    numerical_embedding : {"piecewise_linear", "periodic"} or None, default=None
+        Sets values beside each number: the part that it fills of each of up to 48 bins
+        between quantiles, or learned waves; both are of Gorishniy et al.
+
     scoring : str, callable or None, default=None
         What early stopping watches: None is the coefficient of determination R^2,
         "loss" is the validation loss, otherwise a scorer or its name, see
@@ -192,6 +217,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Of the network. "auto" is float64 for float64 inputs on the CPU while a training
         step is small, weights times batch size up to 10**6, and float32 otherwise.
         Predictions are of the float dtype of their inputs.
+
+    target_scaling : "standard" or None, default=None
+        Scales the targets that the network learns to mean 0 and standard deviation 1,
+        and its predictions back. Losses and curves are those of scaled targets. It is
+        not for losses of positive targets, "poisson" and "gamma".
 
     Attributes
     ----------
@@ -293,6 +323,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions(losses_on("real")), callable],
+        "target_scaling": [StrOptions({"standard"}), None],
     }
 
     def __init__(
@@ -340,11 +371,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         gradient_clip=None,
         augmentation=None,
         augmentation_params=None,
+        categorical_features=None,
+        max_one_hot=8,
+        embedding_size="auto",
+        missing="error",
+        numerical_scaling=None,
+        numerical_embedding=None,
         scoring=None,
         n_members=1,
         callbacks=None,
         device="auto",
         dtype="auto",
+        target_scaling=None,
     ):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -389,12 +427,19 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             gradient_clip=gradient_clip,
             augmentation=augmentation,
             augmentation_params=augmentation_params,
+            categorical_features=categorical_features,
+            max_one_hot=max_one_hot,
+            embedding_size=embedding_size,
+            missing=missing,
+            numerical_scaling=numerical_scaling,
+            numerical_embedding=numerical_embedding,
             scoring=scoring,
             n_members=n_members,
             callbacks=callbacks,
             device=device,
             dtype=dtype,
         )
+        self.target_scaling = target_scaling
 
     def _kind(self):
         return "real"
@@ -415,6 +460,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 f"min(y)={np.min(y)}."
             )
         target = y.astype(float, copy=False).reshape(len(y), -1)
+        if fresh:
+            self._learn_scale(row, target)
+        if hasattr(self, "_target_scale"):
+            target = (target - self._target_mean) / self._target_scale
         n_outputs = self._count_outputs(row, target.shape[1])
         if not fresh and n_outputs != self.n_outputs_:
             raise ValueError(
@@ -424,6 +473,27 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.n_outputs_ = n_outputs
         self.out_activation_ = row.terms["real"].link
         return target
+
+    def _learn_scale(self, row, target):
+        """Learn the mean and the standard deviation of the targets, if asked to."""
+        for name in ("_target_mean", "_target_scale"):
+            vars(self).pop(name, None)
+        if self.target_scaling is None:
+            return
+        if row.terms["real"].link != "identity":
+            raise ValueError(
+                f"target_scaling is not for losses of positive targets, however: "
+                f"target_scaling={self.target_scaling!r}, loss={self.loss!r}."
+            )
+        scaler = StandardScaler().fit(target)
+        self._target_mean, self._target_scale = scaler.mean_, scaler.scale_
+
+    def _scaled_back(self, outputs):
+        """Turn outputs (..., n_outputs) into the user's units."""
+        if not hasattr(self, "_target_scale"):
+            return outputs
+        values = outputs * self._target_scale + self._target_mean
+        return values.astype(outputs.dtype, copy=False)
 
     def _count_outputs(self, row, n_targets):
         n_columns = row.columns(**_options.loss_params(self))
@@ -501,7 +571,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predicted values.
         """
-        outputs = self._outputs(X)
+        outputs = self._scaled_back(self._outputs(X))
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
 
     def predict_samples(self, X, n_samples, *, random_state=0):
@@ -531,7 +601,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing
         model uncertainty in deep learning", ICML 2016.
         """
-        samples = self._samples(X, n_samples, random_state)
+        samples = self._scaled_back(self._samples(X, n_samples, random_state))
         return samples[..., 0] if self.n_outputs_ == 1 else samples
 
 

@@ -76,7 +76,11 @@ def check_state(state: Mapping[str, Any]) -> None:
     for units in description["hidden_units"]:
         _check_count("hidden_units", units)
     # what is built takes no more memory than what is there
+    for shape in description.get("categories", ()):
+        for number in shape:
+            _check_count("categories", number)
     n_weights = _options.n_weights(description)
+    n_weights += _options.n_embedding_weights(description)
     n_biases = sum(description["hidden_units"])
     if max(n_weights, n_biases) > flat.size:
         raise ValueError(

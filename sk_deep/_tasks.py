@@ -21,6 +21,7 @@ from sklearn.pipeline import Pipeline
 from sk_deep import _options
 from sk_deep._batches import is_read_by_batch
 from sk_deep._classifier import MLPClassifier
+from sk_deep._columns import reads_columns
 from sk_deep._compat import (
     callbacks_on,
     check_method_params,
@@ -296,14 +297,16 @@ class Job:
         """Check and encode training data; also give the attributes that this sets."""
         network = task.network._copy()
         train, _ = self.splits[task.split]
-        if task.steps is None:
+        if task.steps is None and not reads_columns(network):
             attributes, X, y = self._once(self._all_rows, task, None)
             vars(network).update(attributes)
             rows = np.arange(X.shape[0])[train]
             y = y[rows]
         else:
-            _, y = safe_split(task.model, self.X, self.y, train)
-            X, y = network._validate(self.inputs[task.inputs].X_train, y, reset=True)
+            X, y = safe_split(task.model, self.X, self.y, train)
+            if task.steps is not None:
+                X = self.inputs[task.inputs].X_train
+            X, y = network._validate(X, y, reset=True)
             rows = np.arange(X.shape[0])
         target = network._encode(y, fresh=True, incremental=False)
         return _further(network, task.network), Source(X, rows, y, target)

@@ -211,8 +211,10 @@ def _validation_outputs(net: Net, dtype: torch.dtype | None = None) -> NDArray:
 
 def _scorer_score(estimators: Sequence, parts: Sequence[Part], scorer: Callable):
     candidates = [estimator._copy() for estimator in estimators]
-    for candidate in candidates:  # the checked rows have no names
-        vars(candidate).pop("feature_names_in_", None)
+    for candidate in candidates:  # the checked rows have no names, and are encoded
+        for name in ("feature_names_in_", "_columns"):
+            vars(candidate).pop(name, None)
+        candidate.n_features_in_ = parts[0].X.shape[1]
     looks_inside = not predicts_only(scorer)
     dtype = torch.float32 if parts[0].X.dtype == np.float32 else torch.float64
 

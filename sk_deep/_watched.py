@@ -58,8 +58,10 @@ def tell_callbacks(watched, trial, net, *, X, rows, sample_weight):
         begin_watched_fit(watched, max_subtasks),
         n_epochs,
         estimator=watched,
-        # predictions ask for the names of features, where there are any
-        X=X if hasattr(trial, "feature_names_in_") else rows.X,
+        # predictions ask for the names of features, where there are any, or encode
+        X=X
+        if hasattr(trial, "feature_names_in_") or hasattr(trial, "_columns")
+        else rows.X,
         y=rows.y,
         metadata=_metadata(rows, sample_weight),
     )

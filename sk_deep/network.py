@@ -17,6 +17,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sk_deep._embeddings import Embeddings, draw_embeddings, n_values
 from sk_deep.activations import Activation, get_activation
 from sk_deep.dropouts import DROPOUTS, Dropout, dropout_of_inputs
 from sk_deep.initializers import INITIALIZERS, Draw
@@ -164,6 +165,11 @@ class MLP(nn.Module):
         Normalization of each hidden layer, before its activation.
     residual : bool, default=False
         Whether hidden layers as wide as the one before them add its output.
+    categories : sequence of pairs of int, default=()
+        Of each of the last inputs, which are codes of categories, the number of codes
+        and of values that embed each.
+    n_periodic : int, default=0
+        How many of the first inputs get periodic embeddings.
     n_members : int, default=1
         Number of networks; 1 means no leading axis.
     dtype : str, default="float32"
@@ -216,6 +222,8 @@ class MLP(nn.Module):
         dropout_params: Mapping[str, Any] | None = None,
         normalization: str | None = None,
         residual: bool = False,
+        categories: Sequence[tuple[int, int]] = (),
+        n_periodic: int = 0,
         n_members: int = 1,
         dtype: str = "float32",
         device: str = "cpu",
@@ -234,6 +242,8 @@ class MLP(nn.Module):
             "dropout_params": dict(dropout_params or {}),
             "normalization": normalization,
             "residual": residual,
+            "categories": [list(shape) for shape in categories],
+            "n_periodic": n_periodic,
             "n_members": n_members,
             "dtype": dtype,
         }
@@ -246,7 +256,13 @@ class MLP(nn.Module):
             if np.any(input_dropout)
             else None
         )
-        widths = [n_features, *hidden_units]
+        embeds = bool(categories) or n_periodic > 0
+        self.embeddings = (
+            Embeddings(self.members, categories, n_periodic).to(device)
+            if embeds
+            else None
+        )
+        widths = [input_width(self.architecture), *hidden_units]
         self.hidden = nn.ModuleList(
             self._hidden_layer(i, n_in, n_out)
             for i, (n_in, n_out) in enumerate(zip(widths, hidden_units, strict=False))
@@ -306,11 +322,17 @@ class MLP(nn.Module):
     def is_plain(self) -> bool:
         """Whether the layers are linear maps, known functions and dropout's factors."""
         return (
-            self.architecture["normalization"] is None
+            (self.embeddings is None or self._embeds_plainly)
+            and self.architecture["normalization"] is None
             and not any(layer.skips for layer in self.hidden_layers())
             and all(layer.multiplies for layer in self.dropout_layers())
             and all(row.function is not None for row in self.activation_rows())
         )
+
+    @property
+    def _embeds_plainly(self) -> bool:
+        """Whether the embeddings are tables, of which nothing is dropped."""
+        return not self.architecture["n_periodic"] and self.input_dropout is None
 
     def bare(self) -> Callable[[Tensor], Tensor]:
         """Build the function of a plain network in prediction.
@@ -322,10 +344,14 @@ class MLP(nn.Module):
             Linear.bind(layer.weight.detach(), layer.bias.detach())
             for layer in self.linear_layers()
         )
-        layers, members = list(zip(hidden, functions, strict=True)), self.members
+        layers = list(zip(hidden, functions, strict=True))
+        spread, embeddings = self.for_members, self.embeddings
 
         def raw(x: Tensor) -> Tensor:
-            x = _for_members(x, members)
+            x = spread(x)
+            if embeddings is not None:
+                with torch.inference_mode():
+                    x = embeddings(x)
             for affine, function in layers:
                 x = function(affine(x))
             return output(x)
@@ -364,22 +390,23 @@ class MLP(nn.Module):
             [draw_parameters(self.architecture, s, weight_init) for s in random_states]
         )
 
-    def set_parameters(
-        self, drawn: Sequence[Sequence[tuple[NDArray, NDArray]]]
-    ) -> None:
-        """Set the weights and biases of each member, layer by layer.
+    def set_parameters(self, drawn: Sequence[Sequence[Sequence[NDArray]]]) -> None:
+        """Set the weights and biases of each member, layer by layer, and embeddings.
 
         Parameters
         ----------
         drawn : sequence
             Of each member, what `draw_parameters` gives.
         """
+        own = [[layer.weight, layer.bias] for layer in self.linear_layers()]
+        if self.embeddings is not None:
+            own.append(self.embeddings.drawn())
+        parameters = list(itertools.chain.from_iterable(own))
         for i, layers in enumerate(drawn):
             member = (i,) if self.members else ()
-            pairs = zip(self.linear_layers(), layers, strict=True)
-            for layer, (weight, bias) in pairs:
-                layer.weight.data[member] = torch.from_numpy(weight).to(self.flat)
-                layer.bias.data[member] = torch.from_numpy(bias).to(self.flat)
+            arrays = itertools.chain.from_iterable(layers)
+            for parameter, array in zip(parameters, arrays, strict=True):
+                parameter.data[member] = torch.from_numpy(array).to(self.flat)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the raw outputs, before the inverse link.
@@ -417,9 +444,15 @@ class MLP(nn.Module):
         return x
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Give inputs (batch, n_features) to each member, and drop some of them."""
-        x = _for_members(x, self.members)
+        """Give inputs (batch, n_features) to each member, embed and drop some."""
+        x = self.for_members(x)
+        if self.embeddings is not None:
+            x = self.embeddings(x)
         return x if self.input_dropout is None else self.input_dropout(x)
+
+    def for_members(self, x: Tensor) -> Tensor:
+        """Give inputs (batch, n_features) to each member of a stack."""
+        return x.expand(*self.members, -1, -1) if self.members and x.ndim == 2 else x
 
     def member(self, i: int) -> "MLP":
         """Copy the i-th member into a network of its own."""
@@ -452,8 +485,8 @@ class MLP(nn.Module):
 
 def draw_parameters(
     architecture: Mapping[str, Any], random_state: RandomState, weight_init: str
-) -> list[tuple[NDArray, NDArray]]:
-    """Draw the initial weights and biases of one network.
+) -> list[Sequence[NDArray]]:
+    """Draw the initial weights and biases of one network, and its embeddings.
 
     Parameters
     ----------
@@ -466,12 +499,14 @@ def draw_parameters(
 
     Returns
     -------
-    drawn : list of tuple of two ndarrays
-        Weight (n_in, n_out) and bias (n_out,) of each linear layer.
+    drawn : list of sequence of ndarray
+        Weight (n_in, n_out) and bias (n_out,) of each linear layer; at last the
+        embeddings, if there are any.
     """
     draw = INITIALIZERS[weight_init].draw
     rows = [get_activation(name) for name in architecture["activation"]]
-    n_in, factor, drawn = architecture["n_features"], 6.0, []
+    n_in, factor = input_width(architecture), 6.0
+    drawn: list[Sequence[NDArray]] = []
     for n_out, row in zip(architecture["hidden_units"], rows, strict=True):
         pieces = architecture["maxout_pieces"] if row.has_pieces else 1
         factor = row.init_factor
@@ -479,17 +514,32 @@ def draw_parameters(
         n_in = n_out
     # as scikit-learn, the output layer has the factor of the hidden units
     n_outputs = architecture["n_outputs"]
-    return [*drawn, _draw_pieces(draw, random_state, n_in, n_outputs, factor, 1)]
+    drawn.append(_draw_pieces(draw, random_state, n_in, n_outputs, factor, 1))
+    shapes = architecture["categories"], architecture["n_periodic"]
+    return [*drawn, draw_embeddings(random_state, *shapes)] if any(shapes) else drawn
+
+
+def input_width(architecture: Mapping[str, Any]) -> int:
+    """Count what the first layer takes: inputs, codes by their embeddings.
+
+    Parameters
+    ----------
+    architecture : dict
+        Arguments of `MLP`.
+
+    Returns
+    -------
+    width : int
+        The number.
+    """
+    categories = architecture.get("categories", ())
+    n_others = architecture["n_features"] - len(categories)
+    return n_others + n_values(categories, architecture.get("n_periodic", 0))
 
 
 def _of_member(p: float | Sequence[float], i: int) -> float:
     """Probability of a member, where all have one or each its own."""
     return p[i] if isinstance(p, Sequence) else p
-
-
-def _for_members(x: Tensor, members: tuple[int, ...]) -> Tensor:
-    """Give inputs (batch, n_features) to each member of a stack."""
-    return x.expand(*members, -1, -1) if members and x.ndim == 2 else x
 
 
 def _pack(tensors, members, dtype: torch.dtype, device: str) -> Tensor:

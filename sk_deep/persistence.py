@@ -21,6 +21,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sk_deep import _options, _trees
 from sk_deep._base import BaseMLP
 from sk_deep._classifier import MLPClassifier
+from sk_deep._columns import check_learned
 from sk_deep._files import atomic_write
 from sk_deep._regressor import MLPRegressor
 from sk_deep._version import __version__
@@ -39,6 +40,9 @@ _MAYBE = (*_NUMBER, type(None))
 _ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "n_features_in_": (int,),
     "feature_names_in_": (np.ndarray,),
+    "_columns": (dict,),
+    "_target_mean": (np.ndarray,),
+    "_target_scale": (np.ndarray,),
     "classes_": (np.ndarray,),
     "n_outputs_": (int,),
     "n_layers_": (int,),
@@ -350,6 +354,9 @@ def _check_attributes(attributes: dict[str, Any], needed: set[str]) -> None:
         raise ValueError(f"a fit leaves {sorted(missing)}, too.")
     description = attributes["_net_state"]["description"]
     n_features = description["n_features"]
+    if "_columns" in attributes:
+        check_learned(attributes["_columns"], description)
+        n_features = attributes["_columns"]["n_features"]
     pairs = [
         (attributes["n_features_in_"], n_features),
         (attributes["n_outputs_"], description["n_outputs"]),

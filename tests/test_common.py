@@ -20,6 +20,7 @@ CONFIGURATIONS = [
     {"solver": "sgd"},
     {"n_members": 3},
     {"dtype": "float32"},
+    {"missing": "impute", "numerical_scaling": "standard"},
 ]
 FURTHER = [
     # decision_function in place of probabilities
@@ -34,6 +35,7 @@ WEIGHTS_ARE_REPEATS = [
 REASONS = {  # a parameter -> why weights cannot equal repeated rows to 1e-7
     "early_stopping": "repeated rows are split otherwise than weighted ones",
     "dropout": "a mask is drawn for each repeated row",
+    "numerical_scaling": "means of rows are not weighted",
     "dtype": "float32 rounds at 6e-8, and the epochs amplify it",
 }
 

@@ -32,6 +32,7 @@ from sk_deep import (
     export,
     to_onnx,
 )
+from sk_deep._columns import NUMERICAL_EMBEDDINGS
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.dropouts import DROPOUTS
 from sk_deep.losses import INVERSE_LINKS, LOSSES, losses_on
@@ -504,3 +505,35 @@ def test_import_is_lazy():
     names = "{'onnx', 'onnxruntime', 'skl2onnx'} & sys.modules.keys()"
     code = f"import sys, sk_deep; sys.exit(bool({names}))"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# ---- columns of numbers --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scaling", [None, "standard", "robust"])
+@pytest.mark.parametrize("embedding", [None, *NUMERICAL_EMBEDDINGS])
+def test_columns_of_numbers(embedding, scaling, dtype, n_members, tmp_path):
+    holes = np.where(rng.random(X.shape) < 0.1, np.nan, X).astype(dtype)
+    params = {
+        "missing": "impute",
+        "numerical_scaling": scaling,
+        "numerical_embedding": embedding,
+        "dtype": dtype,
+        "n_members": n_members,
+    }
+    model = classifier(**params).fit(holes, Y["multiclass"])
+    assert_equal(model, written(model, tmp_path), holes)
+    model = regressor(**params, target_scaling="standard").fit(holes, X[:, 0] + 2)
+    assert_equal(model, written(model, tmp_path), holes)
+
+
+def test_columns_that_cannot_be_exported(tmp_path):
+    frame = pd.DataFrame({"a": X[:, 0], "b": ["x", "y"] * 500})
+    model = classifier(categorical_features=["b"]).fit(frame, Y["binary"])
+    with pytest.raises(ValueError, match=r"columns of categories cannot be exported"):
+        to_onnx(model, tmp_path / "model.onnx")
+    model = classifier(numerical_scaling="quantile").fit(X, Y["binary"])
+    with pytest.raises(ValueError, match="'quantile' cannot be exported"):
+        to_onnx(model, tmp_path / "model.onnx")

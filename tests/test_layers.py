@@ -14,6 +14,7 @@ LAYERS = [
     {
         "_trees",
         "_batches",
+        "_embeddings",
         "_params",
         "activations",
         "initializers",
@@ -21,7 +22,7 @@ LAYERS = [
         "schedules",
     },
     {"_paces", "augmentation", "dropouts", "normalizations", "solvers"},
-    {"network"},
+    {"_columns", "network"},
     {"_graphs"},
     {"_backprop", "_penalty", "_steps", "callbacks"},
     {"_net"},

@@ -46,8 +46,9 @@ def to_onnx(
         If it is no estimator.
     ValueError
         If `opset` is out of range, the file would be larger than 2 GB, or the network
-        has what ONNX cannot express: an activation of one's own, or class labels that
-        are neither strings nor integers.
+        has what ONNX cannot express: an activation of one's own, class labels that are
+        neither strings nor integers, `categorical_features`, or
+        `numerical_scaling="quantile"`.
 
     See Also
     --------

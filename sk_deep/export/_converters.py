@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sk_deep._classifier import MLPClassifier
 from sk_deep._regressor import MLPRegressor
+from sk_deep.export._columns import encoded
 from sk_deep.export._network import Graph, activated, raw_outputs
 from sk_deep.network import MLP
 
@@ -140,7 +141,11 @@ def _both(graph: Graph, positive: str, n_classes: int) -> str:
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    model = operator.raw_operator
     graph, outputs = _outputs(scope, operator, container)
+    if hasattr(model, "_target_scale"):
+        outputs = graph("Mul", outputs, model._target_scale)
+        outputs = graph("Add", outputs, model._target_mean)
     graph("Identity", outputs, output=operator.outputs[0].full_name)
 
 
@@ -152,6 +157,9 @@ def _outputs(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
     graph = Graph(scope, container, np.dtype(module.architecture["dtype"]))
     inputs = [graph.cast(x.full_name, graph.dtype) for x in operator.inputs]
     x = graph("Concat", *inputs, axis=-1) if len(inputs) > 1 else inputs[0]
+    columns = getattr(operator.raw_operator, "_columns", None)
+    if columns is not None:
+        x = encoded(graph, columns, x)
     raw = raw_outputs(graph, module, x)
     dtype = np.dtype("float64" if _takes_float64(operator) else "float32")
     graph = replace(graph, dtype=dtype)

@@ -73,12 +73,33 @@ Pointwise = Callable[[str], str]
 
 def raw_outputs(graph: Graph, module: MLP, x: str) -> str:
     """Compute the outputs before the inverse link, member by member in a stack."""
+    if module.embeddings is not None:
+        x = _embedded(graph, module, x)
     for layer, activation in zip(
         module.hidden_layers(), module.architecture["activation"], strict=True
     ):
         h = _hidden(graph, module, layer, activation, x)
         x = graph("Add", x, h) if layer.skips else h
     return _affine(graph, x, *_weight_and_bias(module.output))
+
+
+def _embedded(graph: Graph, module: MLP, x: str) -> str:
+    """Set periodic embeddings beside the numbers, which come first."""
+    periodic: Any = module.embeddings.periodic
+    frequency, weight, bias = (_array(p) for p in periodic.parameters())
+    members, n_numbers = list(module.members), periodic.n_numbers
+    numbers = graph("Gather", x, list(range(n_numbers)), axis=1)
+    columns = graph("Unsqueeze", graph("Transpose", numbers, perm=[1, 0]), [-1])
+    angles = graph("Mul", columns, 2 * math.pi * frequency)
+    quarter = graph("Add", angles, math.pi / 2)
+    waves = graph("Concat", graph("Sin", angles), graph("Sin", quarter), axis=-1)
+    values = graph("Relu", _affine(graph, waves, weight, bias))
+    axes = [*range(len(members)), len(members) + 1, len(members), len(members) + 2]
+    values = graph("Transpose", values, perm=axes)
+    values = graph("Reshape", values, [*members, -1, n_numbers * weight.shape[-1]])
+    if members:
+        x = graph("Add", x, np.zeros((*members, 1, 1)))  # to each member
+    return graph("Concat", x, values, axis=-1)
 
 
 def _hidden(graph: Graph, module: MLP, layer: Hidden, activation: str, x: str) -> str:

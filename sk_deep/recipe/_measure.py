@@ -23,12 +23,18 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_consistent_length
 
 from sk_deep import _options
+from sk_deep._columns import reads_columns
 from sk_deep._compat import num_samples, safe_split
 from sk_deep._units import unit_states
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import DivergenceError
 from sk_deep.recipe._moves import Facts, present_rate
-from sk_deep.recipe._yardsticks import constant_model, linear_model, plain_network
+from sk_deep.recipe._yardsticks import (
+    columns,
+    constant_model,
+    linear_model,
+    plain_network,
+)
 from sk_deep.search import BatchedGridSearchCV
 
 RATE_FACTORS = (1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
@@ -318,7 +324,7 @@ class Study:
         """Build the estimator with another model, of scaled inputs, for its network."""
         before = [step for _, step in getattr(self.estimator, "steps", [])[:-1]]
         scaler = StandardScaler(with_mean=not is_sparse)
-        return clone(make_pipeline(*before, scaler, model))
+        return clone(make_pipeline(*before, *columns(self.network), scaler, model))
 
     def learning_curve(self) -> dict[int, Scores]:
         """Score the estimator trained on parts of the training rows, fewest first."""
@@ -468,7 +474,7 @@ def measure(study: Study, *, fitted=None, test=None) -> Measurements:
         errors=[fold.error for fold in folds if fold.error is not None],
         **_units(folds if fitted is None else [_as_fold(fitted, study.X)]),
         **study.sweep()._asdict(),
-        **_scales(folds[0].Xt),
+        **_scales(study.network, folds[0].Xt),
         **_by_class(study, facts.n_classes, folds),
         **_scale_of_targets(study),
         is_sparse=is_sparse,
@@ -537,8 +543,13 @@ def _as_fold(fitted, X) -> Fold:
     return Fold(network_of(fitted), fitted[:-1].transform(X) if has_steps else X)
 
 
-def _scales(Xt) -> dict[str, Any]:
-    """Tell the scales of the network's inputs."""
+def _scales(network, Xt) -> dict[str, Any]:
+    """Tell the scales of the network's inputs; of a table those of its numbers."""
+    if reads_columns(network):
+        table = clone(network)
+        Xt = table._encode_columns(Xt, reset=True)[:, : len(table._columns["numeric"])]
+    if not Xt.shape[1]:
+        return {"scales": np.empty(0), "offsets": np.empty(0)}
     scaler = StandardScaler(with_mean=not scipy.sparse.issparse(Xt)).fit(Xt)
     scales = np.sqrt(scaler.var_)
     offsets = np.abs(scaler.mean_) / np.where(scales > 0, scales, 1.0)

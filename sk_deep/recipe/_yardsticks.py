@@ -4,11 +4,16 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin, clone, is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import cross_validate
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.multiclass import type_of_target
+
+from sk_deep._columns import reads_columns
+from sk_deep._compat import num_samples
 
 _PLAIN = {"hidden_layer_sizes": (128,), "max_iter": 100}
 
@@ -35,6 +40,34 @@ def plain_network(network: Any) -> Any:
         names += ["loss", "loss_params"]
     same = {name: getattr(network, name) for name in names}
     return type(network)(**same).set_params(**_PLAIN)
+
+
+class Columns(TransformerMixin, BaseEstimator):
+    """What a network makes of the columns of a table, without learned embeddings.
+
+    Parameters
+    ----------
+    network : estimator
+        The network.
+    """
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+
+    def fit(self, X: Any, y: Any = None) -> "Columns":
+        """Learn how to encode the columns."""
+        self.network_ = clone(self.network).set_params(max_one_hot=num_samples(X))
+        self.network_._encode_columns(X, reset=True)
+        return self
+
+    def transform(self, X: Any) -> NDArray:
+        """Encode the columns."""
+        return self.network_._encode_columns(X, reset=False)
+
+
+def columns(network: Any) -> list[Columns]:
+    """List the step that encodes a table in the network's place, if it does."""
+    return [Columns(network)] if reads_columns(network) else []
 
 
 def training_scores(
@@ -64,7 +97,7 @@ def training_scores(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # how a yardstick is made is not our matter
             try:
-                model = _in_place(estimator, model)
+                model = _in_place(estimator, make_pipeline(*columns(network), model))
                 scores = cross_validate(model, y=y, return_train_score=True, **evaluate)
                 found[name] = float(np.mean(scores["train_score"]))
             except ValueError:  # all fits fail, as scikit-learn puts it

@@ -1,0 +1,464 @@
+"""Data frames as they are: categories, missing values and scales as numbers.
+
+What a fit learns of the columns is a dict of plain values and arrays, which a file can
+hold. The encoded columns are, from left to right: the numbers, their piecewise linear
+encoding, indicators of missing numbers, one-hot columns, and the codes of categories
+that the network embeds.
+"""
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+from numpy.typing import NDArray
+from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardScaler
+from sklearn.utils import check_array
+
+from sk_deep._embeddings import embedding_size
+from sk_deep._frames import check_columns, is_of_categories
+
+_MOST_QUANTILES = 1000
+_MOST_BINS = 48
+_BINS_OF_ALL = 1024  # about so many bins have all numbers together, at most
+_DATES = datetime.date, datetime.timedelta, np.datetime64, np.timedelta64
+
+
+# ---- scales of numbers ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A way to scale numbers: a transformer of scikit-learn, and what it has learned.
+
+    Parameters
+    ----------
+    summary, source : str
+        What it is, and where it is from.
+    make : callable
+        Makes the transformer for a number of rows.
+    learned : tuple of str
+        Its attributes by which it transforms.
+    """
+
+    summary: str
+    source: str
+    make: Callable[[int], Any]
+    learned: tuple[str, ...]
+
+    def fit(self, values: NDArray) -> dict[str, NDArray]:
+        """Learn the scales of the columns of an array."""
+        scaler = self.make(len(values)).fit(values)
+        return {name: getattr(scaler, name) for name in self.learned}
+
+    def transform(self, values: NDArray, learned: Mapping[str, NDArray]) -> NDArray:
+        """Scale the columns of an array."""
+        scaler = self.make(1)
+        own = {name: learned[name] for name in self.learned}
+        vars(scaler).update(own, n_features_in_=values.shape[1])
+        return scaler.transform(values)
+
+
+SCALINGS: dict[str, Scaling] = {
+    "standard": Scaling(
+        "to mean 0 and standard deviation 1",
+        "`sklearn.preprocessing.StandardScaler`",
+        lambda n: StandardScaler(),
+        ("mean_", "scale_", "var_"),
+    ),
+    "robust": Scaling(
+        "to median 0 and quartiles that are 1 apart",
+        "`sklearn.preprocessing.RobustScaler`",
+        lambda n: RobustScaler(),
+        ("center_", "scale_"),
+    ),
+    "quantile": Scaling(
+        "to a normal distribution, by up to 1000 quantiles",
+        "`sklearn.preprocessing.QuantileTransformer`",
+        lambda n: QuantileTransformer(
+            n_quantiles=min(_MOST_QUANTILES, n),
+            output_distribution="normal",
+            subsample=None,
+        ),
+        ("quantiles_", "references_"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class NumericalEmbedding:
+    """Values beside a number: parts of bins, or waves that the network learns.
+
+    Parameters
+    ----------
+    summary, source : str
+        What it is, and where it is from.
+    has_bins, has_waves : bool, default=False
+        Which of the two.
+    """
+
+    summary: str
+    source: str
+    has_bins: bool = False
+    has_waves: bool = False
+
+
+_GORISHNIY = (
+    'Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in'
+    ' tabular deep learning", NeurIPS 2022'
+)
+NUMERICAL_EMBEDDINGS: dict[str, NumericalEmbedding] = {
+    "piecewise_linear": NumericalEmbedding(
+        "the part that a number fills of each bin between quantiles",
+        f"{_GORISHNIY}, eq. 1",
+        has_bins=True,
+    ),
+    "periodic": NumericalEmbedding(
+        "sines and cosines of learned frequencies, a linear map, and relu, PLR",
+        f"{_GORISHNIY}, eq. 3",
+        has_waves=True,
+    ),
+}
+
+
+# ---- what a fit learns ---------------------------------------------------------------
+
+
+def reads_columns(estimator) -> bool:
+    """Whether an estimator encodes columns before its network gets them."""
+    return (
+        estimator.categorical_features is not None
+        or estimator.missing != "error"
+        or estimator.numerical_scaling is not None
+        or estimator.numerical_embedding is not None
+    )
+
+
+def as_table(X) -> Any:
+    """Take frames as they are, and make an array of all else.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Inputs as the user gave them.
+
+    Returns
+    -------
+    table : frame or ndarray of shape (n_samples, n_features)
+        The inputs.
+
+    Raises
+    ------
+    ValueError
+        If they are sparse, or no table.
+    """
+    if scipy.sparse.issparse(X):
+        raise ValueError(
+            "categorical_features, missing, numerical_scaling and numerical_embedding "
+            "need dense inputs, however: X is sparse."
+        )
+    if not hasattr(X, "columns"):
+        X = np.asarray(X) if hasattr(X, "dtype") else np.array(X, dtype=object)
+    if len(X.shape) != 2 or 0 in X.shape:
+        check_array(np.empty(X.shape))  # whose error this is
+    return X
+
+
+def learn_columns(estimator, X) -> dict[str, Any]:
+    """Learn how to encode the columns of training data.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With the parameters; the number and names of the features are checked.
+    X : frame or ndarray of shape (n_samples, n_features)
+        Training inputs, of `as_table`.
+
+    Returns
+    -------
+    columns : dict
+        Of plain values and arrays, for `encode_columns`.
+
+    Raises
+    ------
+    ValueError
+        If the parameters or the inputs are illegal.
+    """
+    is_category = _categorical(estimator, X)
+    numeric = np.flatnonzero(~is_category)
+    columns: dict[str, Any] = {
+        "n_features": int(X.shape[1]),
+        "numeric": numeric.tolist(),
+        "categorical": np.flatnonzero(is_category).tolist(),
+        "imputes": estimator.missing == "impute",
+    }
+    values = _numbers(X, columns)
+    is_missing = np.isnan(values)
+    columns["fill"] = _medians(values) if columns["imputes"] else None
+    columns["indicated"] = np.flatnonzero(is_missing.any(axis=0)).tolist()
+    values = _filled(values, columns)
+    scaling = estimator.numerical_scaling if len(numeric) else None
+    columns["scaling"] = scaling
+    columns["scales"] = SCALINGS[scaling].fit(values) if scaling else None
+    row = NUMERICAL_EMBEDDINGS.get(estimator.numerical_embedding)
+    columns["n_periodic"] = len(numeric) if row and row.has_waves else 0
+    binned = values.T if row and row.has_bins else ()
+    columns["bins"] = [_edges(column, values.shape) for column in binned]
+    columns["levels"] = [
+        _levels(_column(X, i), i, estimator) for i in columns["categorical"]
+    ]
+    columns["sizes"] = [_size(estimator, levels) for levels in columns["levels"]]
+    columns["misses"] = [
+        bool(pd.isna(_objects(_column(X, i))).any()) for i in columns["categorical"]
+    ]
+    return columns
+
+
+def _column(X, i: int) -> Any:
+    if hasattr(X, "iloc"):
+        return X.iloc[:, i]
+    return X.to_series(i) if hasattr(X, "to_series") else X[:, i]
+
+
+def _categorical(estimator, X) -> NDArray:
+    """Tell which columns are categories, as scikit-learn's boosting takes it."""
+    n_features, wanted = X.shape[1], estimator.categorical_features
+    is_category = np.zeros(n_features, dtype=bool)
+    if wanted is None:
+        return is_category
+    if isinstance(wanted, str):
+        for i in range(n_features) if hasattr(X, "columns") else ():
+            is_category[i] = is_of_categories(_column(X, i))
+        return is_category
+    wanted = np.asarray(wanted)
+    if wanted.dtype.kind == "b":
+        if wanted.shape != (n_features,):
+            raise ValueError(
+                f"categorical_features as a mask must have {n_features} values, "
+                f"however: its shape is {wanted.shape}."
+            )
+        return wanted.copy()
+    names = list(getattr(estimator, "feature_names_in_", ()))
+    for one in wanted.ravel().tolist():
+        is_category[_position(one, names, n_features)] = True
+    return is_category
+
+
+def _position(wanted, names: list, n_features: int) -> int:
+    if isinstance(wanted, str) and wanted in names:
+        return names.index(wanted)
+    if type(wanted) is int and 0 <= wanted < n_features:
+        return wanted
+    raise ValueError(
+        "categorical_features must be names of columns or positions in "
+        f"[0, {n_features}), however: {wanted!r}."
+    )
+
+
+def _numbers(X, columns: Mapping[str, Any]) -> NDArray:
+    """Take the columns of numbers; missing ones are NaN."""
+    numeric = columns["numeric"]
+    if not numeric:
+        return np.empty((X.shape[0], 0))
+    part = X.iloc[:, numeric] if hasattr(X, "iloc") else X[:, numeric]
+    check_columns(part)
+    return check_array(
+        part,
+        dtype=(np.float64, np.float32),
+        ensure_all_finite="allow-nan" if columns["imputes"] else True,
+        input_name="X",
+    )
+
+
+def _medians(values: NDArray) -> NDArray:
+    """Median of each column; of one without values 0."""
+    found = np.zeros(values.shape[1])
+    for i, column in enumerate(values.T):
+        present = column[~np.isnan(column)]
+        if len(present):
+            found[i] = np.median(present)
+    return found
+
+
+def _filled(values: NDArray, columns: Mapping[str, Any]) -> NDArray:
+    if columns["fill"] is None:
+        return values
+    return np.where(np.isnan(values), columns["fill"].astype(values.dtype), values)
+
+
+def _edges(column: NDArray, shape: tuple[int, int]) -> NDArray:
+    """Find the edges of the bins of a column, at its quantiles.
+
+    Where values that are frequent make quantiles coincide, more quantiles are taken,
+    as long as there are not too many bins.
+    """
+    n_rows, n_columns = shape
+    most = max(4, _BINS_OF_ALL // n_columns)
+    n_edges = 1 + max(1, min(round(n_rows**0.4), _MOST_BINS, most))
+    distinct = np.unique(column)
+    if len(distinct) <= n_edges:
+        return distinct.astype(float)
+    n_quantiles, edges = n_edges, np.empty(0)
+    while n_quantiles <= n_rows:
+        finer = np.unique(np.quantile(column, np.linspace(0, 1, n_quantiles)))
+        if len(finer) > n_edges:
+            break
+        edges, n_quantiles = finer, 2 * n_quantiles
+    return edges.astype(float)
+
+
+def _objects(column) -> NDArray:
+    """Take a column's values as objects: levels of any kind."""
+    if hasattr(column, "to_numpy"):
+        column = column.to_numpy()
+    return np.asarray(column, dtype=object)
+
+
+def _levels(column, i: int, estimator) -> NDArray:
+    """List the distinct levels of a column, in an order that rows do not matter to."""
+    values = _objects(column)
+    try:
+        levels = pd.unique(values[~pd.isna(values)])
+    except TypeError as error:
+        raise ValueError(
+            f"levels must be hashable, however: column {_name(estimator, i)}: {error}."
+        ) from error
+    if any(isinstance(level, _DATES) for level in levels):
+        raise ValueError(
+            "Input X must have columns of numbers or categories, however: column "
+            f"{_name(estimator, i)} has dates. Take numbers from them, say the year."
+        )
+    try:
+        return np.sort(levels)
+    except TypeError:  # of several types
+        return np.array(sorted(levels, key=_by_type), dtype=object)
+
+
+def _name(estimator, i: int) -> str:
+    return repr(getattr(estimator, "feature_names_in_", range(i + 1))[i])
+
+
+def _by_type(level) -> tuple[str, str]:
+    return type(level).__name__, str(level)
+
+
+def _size(estimator, levels: NDArray) -> int:
+    """Count the values that embed a level; 0 where one-hot columns do."""
+    if len(levels) <= estimator.max_one_hot:
+        return 0
+    size = estimator.embedding_size
+    return embedding_size(len(levels)) if size == "auto" else int(size)
+
+
+def check_learned(columns: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+    """Check that what was learned of columns goes with a network; both are of a file.
+
+    Parameters
+    ----------
+    columns : dict
+        For `encode_columns`.
+    description : dict
+        Arguments of `MLP`.
+
+    Raises
+    ------
+    ValueError
+        If they are not those of one fit.
+    """
+    found = _n_encoded(columns), embedded(columns)
+    expected = (
+        description["n_features"],
+        {name: description[name] for name in ("categories", "n_periodic")},
+    )
+    if found != expected:
+        raise ValueError(
+            f"the columns give the network {found}, however: it takes {expected}."
+        )
+
+
+def _n_encoded(columns: Mapping[str, Any]) -> int:
+    """Count the columns that `encode_columns` gives."""
+    n_bins = sum(max(0, len(edges) - 1) for edges in columns["bins"])
+    named = ("levels", "sizes", "misses")
+    of_categories = (
+        1 if size else len(levels) + misses
+        for levels, size, misses in zip(*(columns[n] for n in named), strict=True)
+    )
+    n_numbers = len(columns["numeric"]) + n_bins + len(columns["indicated"])
+    return n_numbers + sum(of_categories)
+
+
+def embedded(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell what the network embeds, as arguments of `MLP`."""
+    pairs = zip(columns["levels"], columns["sizes"], strict=True)
+    return {
+        "categories": [[len(levels) + 2, size] for levels, size in pairs if size],
+        "n_periodic": columns["n_periodic"],
+    }
+
+
+# ---- encoding ------------------------------------------------------------------------
+
+
+def encode_columns(columns: Mapping[str, Any], X) -> NDArray:
+    """Encode the columns of inputs as numbers.
+
+    Parameters
+    ----------
+    columns : dict
+        What `learn_columns` has learned.
+    X : frame or ndarray of shape (n_samples, n_features)
+        The inputs, of `as_table`.
+
+    Returns
+    -------
+    encoded : ndarray of shape (n_samples, n_encoded)
+        Of float32 if all numbers are, else of float64.
+    """
+    values = _numbers(X, columns)
+    is_missing = np.isnan(values)
+    values = _filled(values, columns)
+    name = columns["scaling"]
+    scaled = SCALINGS[name].transform(values, columns["scales"]) if name else values
+    parts = [scaled, *_piecewise_linear(values, columns["bins"])]
+    parts.append(is_missing[:, columns["indicated"]])
+    one_hot, codes = [], []
+    for i, *learned in zip(
+        *(columns[name] for name in ("categorical", "levels", "sizes", "misses")),
+        strict=True,
+    ):
+        levels, size, misses = learned
+        code = _codes(_objects(_column(X, i)), levels)
+        if size:
+            codes.append(code[:, np.newaxis])
+        else:
+            one_hot.append(code[:, np.newaxis] == np.arange(len(levels) + misses))
+    parts += [*one_hot, *codes]
+    return np.concatenate(parts, axis=1, dtype=values.dtype)
+
+
+def _piecewise_linear(values: NDArray, bins: Iterable[NDArray]) -> Iterable[NDArray]:
+    """Encode each number by the part of each bin that it fills.
+
+    Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in
+    tabular deep learning", NeurIPS 2022, eq. 1; beyond the edges it goes on by one bin.
+    """
+    for column, edges in zip(values.T, bins, strict=False):
+        n_bins = len(edges) - 1
+        if n_bins < 1:
+            continue
+        filled = (column[:, np.newaxis] - edges[:-1]) / np.diff(edges)
+        lowest, highest = np.zeros(n_bins), np.ones(n_bins)
+        lowest[0], highest[-1] = -1, 2
+        yield filled.clip(lowest, highest)
+
+
+def _codes(values: NDArray, levels: NDArray) -> NDArray:
+    """Find each value's place among the levels; then come missing and unknown ones."""
+    codes = pd.Index(levels, dtype=object).get_indexer(values)
+    codes[codes < 0] = len(levels) + 1
+    codes[pd.isna(values)] = len(levels)
+    return codes

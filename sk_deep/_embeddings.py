@@ -1,0 +1,210 @@
+"""The network's own encoding of its inputs: learned embeddings of columns."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.random import RandomState
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+N_FREQUENCIES = 16  # of each number, and its values after the linear map
+N_PERIODIC = 8
+_FREQUENCY_SCALE = 0.1  # standard deviation of the initial frequencies
+_MOST = 50  # values of an embedding by default
+
+
+def embedding_size(n_levels: int) -> int:
+    """Choose how many values embed a level, by a rule of thumb of fastai.
+
+    J. Howard and S. Gugger, "fastai: a layered API for deep learning", Information
+    2020; with the bound of C. Guo and F. Berkhahn, "Entity embeddings of categorical
+    variables", arXiv 2016.
+    """
+    return min(_MOST, round(1.6 * n_levels**0.56))
+
+
+class Embeddings(nn.Module):
+    """Replace columns of codes by learned values, and add such of the numbers.
+
+    C. Guo and F. Berkhahn, "Entity embeddings of categorical variables", arXiv 2016.
+
+    Parameters
+    ----------
+    members : tuple of int
+        ``()`` for one network, ``(n_members,)`` for a stack.
+    categories : sequence of tuple of two ints
+        Of each of the last columns the number of codes, and of values for each. Of the
+        last two codes, for missing and for unknown levels, the values are 0 at first.
+    n_periodic : int
+        How many of the first columns are numbers that get periodic embeddings.
+    """
+
+    def __init__(
+        self,
+        members: tuple[int, ...],
+        categories: Sequence[tuple[int, int]],
+        n_periodic: int,
+    ) -> None:
+        super().__init__()
+        self.n_codes = len(categories)
+        groups = _by_size(categories)
+        self.columns = [columns for _, columns in groups]
+        self.tables = nn.ParameterList(
+            _empty(*members, sum(counts), size) for size, counts in _shapes(categories)
+        )
+        for i, (_, counts) in enumerate(_shapes(categories)):
+            starts = torch.tensor([0, *counts[:-1]]).cumsum(0)
+            self.register_buffer(f"starts_{i}", starts, persistent=False)
+        self.periodic = Periodic(members, n_periodic) if n_periodic else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., batch, n_features) to (..., batch, n_values)."""
+        parts = [x[..., : x.shape[-1] - self.n_codes]]
+        parts += [_look_up(table, rows) for table, rows in self._rows(x)]
+        if self.periodic is not None:
+            parts.append(self.periodic(x[..., : self.periodic.n_numbers]))
+        return torch.cat(parts, dim=-1)
+
+    def _rows(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the tables, and which of their rows inputs take, column by column."""
+        codes = x[..., x.shape[-1] - self.n_codes :].long()
+        for i, pair in enumerate(zip(self.tables, self.columns, strict=True)):
+            table, columns = pair
+            yield table, codes[..., columns] + self.get_buffer(f"starts_{i}")
+
+    def put_gradient(self, x: Tensor, dv: Tensor) -> None:
+        """Put the gradient by the tables, from that by the values: dT[row] += dv."""
+        start = x.shape[-1] - self.n_codes
+        for table, rows in self._rows(x):
+            stop = start + rows.shape[-1] * table.shape[-1]
+            _add_up(table.grad.zero_(), rows, dv[..., start:stop])
+            start = stop
+
+    def drawn(self) -> list[nn.Parameter]:
+        """List the parameters in the order of `draw_embeddings`."""
+        return list(self.parameters())
+
+
+class Periodic(nn.Module):
+    """Periodic embeddings of numbers, "PLR".
+
+    Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in
+    tabular deep learning", NeurIPS 2022.
+
+    Parameters
+    ----------
+    members : tuple of int
+        As of `Embeddings`.
+    n_numbers : int
+        Number of columns.
+    """
+
+    def __init__(self, members: tuple[int, ...], n_numbers: int) -> None:
+        super().__init__()
+        self.n_numbers = n_numbers
+        n_waves = 2 * N_FREQUENCIES
+        self.frequency = _empty(*members, n_numbers, 1, N_FREQUENCIES)
+        self.weight = _empty(*members, n_numbers, n_waves, N_PERIODIC)
+        self.bias = _empty(*members, n_numbers, 1, N_PERIODIC)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., batch, n_numbers) to (..., batch, n_numbers * N_PERIODIC)."""
+        angles = 2 * math.pi * x.mT.unsqueeze(-1) * self.frequency  # eq. 3
+        waves = torch.cat([angles.sin(), angles.cos()], dim=-1)
+        values = torch.relu(waves @ self.weight + self.bias)  # (..., number, batch, 8)
+        return values.movedim(-3, -2).flatten(-2)
+
+
+def _empty(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(*shape))
+
+
+def _by_size(
+    categories: Sequence[tuple[int, int]],
+) -> list[tuple[int, list[int]]]:
+    """Group columns whose levels have as many values: their tables are one."""
+    sizes = sorted({size for _, size in categories})
+    return [
+        (size, [i for i, (_, own) in enumerate(categories) if own == size])
+        for size in sizes
+    ]
+
+
+def _shapes(categories: Sequence[tuple[int, int]]) -> list[tuple[int, list[int]]]:
+    """List each group's size, and the number of codes of its columns."""
+    return [
+        (size, [categories[i][0] for i in columns])
+        for size, columns in _by_size(categories)
+    ]
+
+
+def _look_up(table: Tensor, rows: Tensor) -> Tensor:
+    """Take rows (..., batch, n_columns) of a table, side by side."""
+    if table.ndim == 2:
+        return nn.functional.embedding(rows, table).flatten(-2)
+    return table.gather(-2, _index(table, rows)).view(*rows.shape[:-1], -1)
+
+
+def _add_up(table: Tensor, rows: Tensor, values: Tensor) -> None:
+    """Add values (..., batch, n_columns * size) to rows of a table."""
+    values = values.reshape(*table.shape[:-2], -1, table.shape[-1])
+    if table.ndim == 2:
+        table.index_add_(0, rows.flatten(), values)
+    else:
+        table.scatter_add_(-2, _index(table, rows), values)
+
+
+def _index(table: Tensor, rows: Tensor) -> Tensor:
+    return rows.flatten(-2).unsqueeze(-1).expand(-1, -1, table.shape[-1])
+
+
+def n_values(categories: Sequence[tuple[int, int]], n_periodic: int) -> int:
+    """Count the values that the embeddings give."""
+    return sum(size for _, size in categories) + n_periodic * N_PERIODIC
+
+
+def count_embedding_weights(
+    categories: Sequence[tuple[int, int]], n_periodic: int
+) -> int:
+    """Count the parameters of the embeddings of one network."""
+    of_a_number = N_FREQUENCIES + (2 * N_FREQUENCIES + 1) * N_PERIODIC
+    return sum(n * size for n, size in categories) + n_periodic * of_a_number
+
+
+def draw_embeddings(
+    random_state: RandomState, categories: Sequence[tuple[int, int]], n_periodic: int
+) -> list[NDArray]:
+    """Draw the initial embeddings of one network.
+
+    Parameters
+    ----------
+    random_state : RandomState
+        Source of the draws.
+    categories : sequence of tuple of two ints
+        As of `Embeddings`.
+    n_periodic : int
+        As of `Embeddings`.
+
+    Returns
+    -------
+    drawn : list of ndarray
+        In the order of `Embeddings.drawn`.
+    """
+    drawn = []
+    for size, counts in _shapes(categories):
+        table = random_state.standard_normal((sum(counts), size))
+        for end in np.cumsum(counts):
+            table[end - 2 : end] = 0.0
+        drawn.append(table)
+    if n_periodic:
+        shape = (n_periodic, 1, N_FREQUENCIES)
+        bound = 1 / math.sqrt(2 * N_FREQUENCIES)
+        wide = (n_periodic, 2 * N_FREQUENCIES, N_PERIODIC)
+        drawn += [
+            random_state.normal(scale=_FREQUENCY_SCALE, size=shape),
+            random_state.uniform(-bound, bound, size=wide),
+            random_state.uniform(-bound, bound, size=(n_periodic, 1, N_PERIODIC)),
+        ]
+    return drawn

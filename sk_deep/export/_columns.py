@@ -1,0 +1,71 @@
+"""What is done to the columns of numbers before the network, as nodes of ONNX."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sk_deep.export._network import Graph
+
+
+def encoded(graph: Graph, columns: Mapping[str, Any], x: str) -> str:
+    """Impute, scale and encode numbers, as `sk_deep._columns.encode_columns`.
+
+    Parameters
+    ----------
+    graph : Graph
+        To add nodes to.
+    columns : mapping
+        What a fit has learned of the columns.
+    x : str
+        Name of the inputs, (n_samples, n_features).
+
+    Returns
+    -------
+    name : str
+        Name of the encoded columns.
+
+    Raises
+    ------
+    ValueError
+        If there are columns of categories, or numbers are scaled by quantiles.
+    """
+    if columns["categorical"]:
+        raise ValueError(
+            "columns of categories cannot be exported, however: there are "
+            f"{len(columns['categorical'])}. Encode them in a pipeline, by a "
+            "ColumnTransformer with OneHotEncoder."
+        )
+    is_missing = graph("IsNaN", x)
+    if columns["fill"] is not None:
+        x = graph("Where", is_missing, np.asarray(columns["fill"], float), x)
+    parts = [_scaled(graph, columns, x)]
+    for i, edges in enumerate(columns["bins"]):
+        if len(edges) > 1:
+            parts.append(_piecewise_linear(graph, np.asarray(edges), x, i))
+    if columns["indicated"]:
+        indicators = graph.cast(is_missing, graph.dtype)
+        parts.append(graph("Gather", indicators, columns["indicated"], axis=1))
+    return graph("Concat", *parts, axis=-1)
+
+
+def _scaled(graph: Graph, columns: Mapping[str, Any], x: str) -> str:
+    if columns["scaling"] is None:
+        return x
+    scales = columns["scales"]
+    if "quantiles_" in scales:
+        raise ValueError(
+            "numerical_scaling='quantile' cannot be exported: ONNX has no quantiles of "
+            "the normal distribution."
+        )
+    center = scales["center_" if "center_" in scales else "mean_"]
+    return graph("Div", graph("Sub", x, center), scales["scale_"])
+
+
+def _piecewise_linear(graph: Graph, edges: np.ndarray, x: str, i: int) -> str:
+    n_bins = len(edges) - 1
+    lowest, highest = np.zeros(n_bins), np.ones(n_bins)
+    lowest[0], highest[-1] = -1, 2
+    column = graph("Gather", x, [i], axis=1)
+    filled = graph("Div", graph("Sub", column, edges[:-1]), np.diff(edges))
+    return graph("Min", graph("Max", filled, lowest), highest)
