@@ -360,15 +360,15 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             raise ValueError(
                 "X_val and y_val are for early stopping, which solver='lbfgs' has not."
             )
-        verbose = self.verbose is True or self.verbose >= 1
         self._forget_curves()
         for task in tasks:
             task.snapshot = self._as_if_stopped
-        net.call_first(tasks)
+        # NOTE[DIFF] verbose L-BFGS: scikit-learn lets scipy print, which no longer does
+        net.call_first([*([Verbose()] if self.verbose else []), *tasks])
         data = net.data(rows.X, rows.target, rows.weight)
         try:
             self.loss_, self.n_iter_ = train_full_batch(
-                net, data, max_fun=self.max_fun, tol=self.tol, verbose=verbose
+                net, data, max_fun=self.max_fun, tol=self.tol
             )
         except KeyboardInterrupt:
             if net.n_finished_:

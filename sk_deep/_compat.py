@@ -18,7 +18,6 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils._repr_html.estimator import _VisualBlock
-from sklearn.utils.fixes import _get_additional_lbfgs_options_dict as lbfgs_print_option
 from sklearn.utils.metaestimators import _safe_split as safe_split
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call as check_partial_fit_first_call,
@@ -227,7 +226,6 @@ __all__ = [
     "given_to",
     "is_hooked",
     "is_in_bad_fork",
-    "lbfgs_print_option",
     "num_samples",
     "only_counts",
     "passes_callbacks_on",

@@ -13,7 +13,7 @@ from sk_deep.solvers import minimize_lbfgs
 
 
 def train_full_batch(
-    net: Net, data: Data, *, max_fun: int, tol: float, verbose: bool
+    net: Net, data: Data, *, max_fun: int, tol: float
 ) -> tuple[float, int]:
     """Train a net on the whole data, one member after the other.
 
@@ -27,8 +27,6 @@ def train_full_batch(
         Bound on the evaluations of the loss.
     tol : float
         Bound on the greatest component of the gradient at the end.
-    verbose : bool
-        Whether scipy prints its progress.
 
     Returns
     -------
@@ -37,7 +35,7 @@ def train_full_batch(
     n_iter : int
         Iterations of the longest search.
     """
-    options = {"max_fun": max_fun, "tol": tol, "verbose": verbose}
+    options = {"max_fun": max_fun, "tol": tol}
     options.update(net.paces[0].arguments)
     net.start()
     net.kept_ = []  # the network itself holds what a search left

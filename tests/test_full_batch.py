@@ -20,6 +20,16 @@ def test_options_of_scipy_act(params, digits):
     assert model.loss_ != plain.loss_
 
 
+def test_verbose_tells_of_iterations(digits, capfd):
+    for verbose in (False, 0):
+        MLPClassifier(**PARAMS, max_iter=3, verbose=verbose).fit(*digits)
+    assert capfd.readouterr() == ("", "")
+    model = MLPClassifier(**PARAMS, max_iter=3, verbose=True).fit(*digits)
+    *_, last = capfd.readouterr().out.splitlines()
+    assert last.startswith("Iteration 3, loss = ")
+    assert float(last.split()[-1]) == pytest.approx(model.loss_, rel=1e-7)
+
+
 @pytest.mark.parametrize("n_members", [1, 3])
 def test_moments_of_batch_norm_are_those_of_the_data(n_members, digits):
     X, y = digits[0] * 5 + 20, digits[1]

@@ -85,7 +85,8 @@ def raw_outputs(graph: Graph, module: MLP, x: str) -> str:
 
 def _embedded(graph: Graph, module: MLP, x: str) -> str:
     """Set periodic embeddings beside the numbers, which come first."""
-    periodic: Any = module.embeddings.periodic
+    embeddings: Any = module.embeddings
+    periodic = embeddings.periodic
     frequency, weight, bias = (_array(p) for p in periodic.parameters())
     members, n_numbers = list(module.members), periodic.n_numbers
     numbers = graph("Gather", x, list(range(n_numbers)), axis=1)

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
-from sk_deep._compat import check_optimize_result, lbfgs_print_option
+from sk_deep._compat import check_optimize_result
 
 
 def minimize_lbfgs(
@@ -17,7 +17,6 @@ def minimize_lbfgs(
     max_iter: int,
     max_fun: int,
     tol: float,
-    verbose: bool,
     callback: Callable[[NDArray], None],
     **options: Any,
 ) -> tuple[NDArray, float, int]:
@@ -33,8 +32,6 @@ def minimize_lbfgs(
         Bounds on the iterations and on the evaluations of the objective.
     tol : float
         Bound on the greatest component of the gradient at the end.
-    verbose : bool
-        Whether scipy prints its progress.
     callback : callable
         Called after each iteration with the parameters; it may raise StopIteration.
     **options : dict
@@ -79,7 +76,6 @@ def minimize_lbfgs(
             "maxfun": max_fun,
             "maxiter": max_iter,
             "gtol": tol,
-            **lbfgs_print_option("iprint", 1 if verbose else -1),
             **options,
         },
     )
