@@ -44,10 +44,11 @@ def test_moments_of_batch_norm_are_those_of_the_data(n_members, digits):
 
 
 @pytest.mark.parametrize("n_members", [1, 2])
-def test_early_stopping_of_skorch(n_members, digits):
+def test_early_stopping_of_skorch(n_members, digits, capfd):
     stop = EarlyStopping("train_loss", patience=2, threshold=10, threshold_mode="abs")
     model = MLPClassifier(**PARAMS, callbacks=[stop], n_members=n_members).fit(*digits)
     assert model.n_iter_ < 10
+    assert capfd.readouterr().out == ""  # it prints where a net is verbose
     assert np.isfinite(model.predict_proba(digits[0])).all()
 
 

@@ -246,3 +246,14 @@ def test_verbose_prints_as_scikit_learn(digits, capsys):
     printed = io.StringIO(capsys.readouterr().out).readlines()
     assert printed[0].startswith("Iteration 1, loss = ")
     assert printed[1].startswith("Validation score: ")
+
+
+def test_masks_are_drawn_anew_where_a_state_has_no_generator(digits):
+    first = MLPClassifier(**STOCHASTIC, shuffle=False).fit(*digits)
+    first.set_params(warm_start=True)
+    found = [
+        pickle.loads(pickle.dumps(first)).set_params(random_state=i).fit(*digits)
+        for i in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(found[0].coefs_[0], found[1].coefs_[0])
+    assert (found[0].coefs_[0] != found[2].coefs_[0]).any()
