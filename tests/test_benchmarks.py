@@ -21,6 +21,7 @@ common, contenders, problems = map(
 bench_diagnosis, bench_fit, bench_gpu = map(
     importlib.import_module, ("bench_diagnosis", "bench_fit", "bench_gpu")
 )
+bench_tables = importlib.import_module("bench_tables")
 bench_predict, bench_recipe, bench_scaling, bench_search = map(
     importlib.import_module,
     ("bench_predict", "bench_recipe", "bench_scaling", "bench_search"),
@@ -135,6 +136,16 @@ def test_predict(run, monkeypatch):
     assert "4-3-2, 20" in text
     assert "(<= 5)" in text
     assert bench_predict.import_seconds("json") > 0
+
+
+def test_tables(run, tmp_path):
+    frame, y = bench_tables.made_up(n_rows=80)
+    frame.assign(y=y).to_csv(tmp_path / "own.csv")
+    own = ["--data", str(tmp_path), "--sets", "own:y", "--quick"]
+    sets, rest = bench_tables.parse(own)
+    assert rest == ["--quick"]
+    text = run(tables=functools.partial(bench_tables.tables, sets=sets))
+    assert text.count(" +- ") == 6
 
 
 def test_scaling(run):
