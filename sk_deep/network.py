@@ -345,10 +345,10 @@ class MLP(nn.Module):
             for layer in self.linear_layers()
         )
         layers = list(zip(hidden, functions, strict=True))
-        spread, embeddings = self.for_members, self.embeddings
+        members, embeddings = self.members, self.embeddings
 
         def raw(x: Tensor) -> Tensor:
-            x = spread(x)
+            x = _for_members(x, members)
             if embeddings is not None:
                 with torch.inference_mode():
                     x = embeddings(x)
@@ -452,7 +452,7 @@ class MLP(nn.Module):
 
     def for_members(self, x: Tensor) -> Tensor:
         """Give inputs (batch, n_features) to each member of a stack."""
-        return x.expand(*self.members, -1, -1) if self.members and x.ndim == 2 else x
+        return _for_members(x, self.members)
 
     def member(self, i: int) -> "MLP":
         """Copy the i-th member into a network of its own."""
@@ -540,6 +540,10 @@ def input_width(architecture: Mapping[str, Any]) -> int:
 def _of_member(p: float | Sequence[float], i: int) -> float:
     """Probability of a member, where all have one or each its own."""
     return p[i] if isinstance(p, Sequence) else p
+
+
+def _for_members(x: Tensor, members: tuple[int, ...]) -> Tensor:
+    return x.expand(*members, -1, -1) if members and x.ndim == 2 else x
 
 
 def _pack(tensors, members, dtype: torch.dtype, device: str) -> Tensor:

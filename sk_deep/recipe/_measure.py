@@ -548,7 +548,7 @@ def _scales(network, Xt) -> dict[str, Any]:
     if reads_columns(network):
         table = clone(network)
         Xt = table._encode_columns(Xt, reset=True)[:, : len(table._columns["numeric"])]
-    if not Xt.shape[1]:
+    if not np.shape(Xt)[1]:
         return {"scales": np.empty(0), "offsets": np.empty(0)}
     scaler = StandardScaler(with_mean=not scipy.sparse.issparse(Xt)).fit(Xt)
     scales = np.sqrt(scaler.var_)

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sk_deep
-from campaign._common import Campaign, Outcome
+from campaign._common import Campaign, Outcome, quiet
 from sk_deep import MLPClassifier, MLPRegressor, _trees, load, persistence, save
 from sk_deep.exceptions import CorruptModelError
 
@@ -626,6 +626,7 @@ def mutated_manifests(n, folder):
     return outcome
 
 
+@quiet
 def mutated_pipelines(n, folder):
     """Load files of skops whose schema a fuzzer has changed, with the right hash."""
     outcome, rng = Outcome(), random.Random(0)
