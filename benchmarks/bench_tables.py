@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
-from _common import main
+from _common import Number, main
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import log_loss
@@ -137,7 +137,8 @@ def tables(report, quick, sets=None, n_seeds=N_SEEDS):
         for way, values in found.items():
             score, loss, seconds = values.mean(axis=0)
             error = values[:, 0].std(ddof=1) / np.sqrt(len(values))
-            rows.append([way, f"{score:.4f} +- {error:.4f}", f"{loss:.4f}", seconds])
+            cells = f"{score:.4f} +- {error:.4f}", f"{loss:.4f}", Number(seconds)
+            rows.append([way, *cells])
         report.table(
             name,
             f"{len(X)} rows, {X.shape[1]} columns; accuracy or R2 on a quarter, its "

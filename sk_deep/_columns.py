@@ -192,7 +192,6 @@ def learn_columns(estimator, X) -> dict[str, Any]:
     columns: dict[str, Any] = {
         "n_features": int(X.shape[1]),
         "numeric": numeric.tolist(),
-        "categorical": np.flatnonzero(is_category).tolist(),
         "imputes": estimator.missing == "impute",
     }
     values = _numbers(X, columns)
@@ -207,13 +206,9 @@ def learn_columns(estimator, X) -> dict[str, Any]:
     columns["n_periodic"] = len(numeric) if row and row.has_waves else 0
     binned = values.T if row and row.has_bins else ()
     columns["bins"] = [_edges(column, values.shape) for column in binned]
-    columns["levels"] = [
-        _levels(_column(X, i), i, estimator) for i in columns["categorical"]
-    ]
-    columns["sizes"] = [_size(estimator, levels) for levels in columns["levels"]]
-    columns["misses"] = [
-        bool(pd.isna(_objects(_column(X, i))).any()) for i in columns["categorical"]
-    ]
+    learned = [_learn_category(estimator, X, i) for i in np.flatnonzero(is_category)]
+    # one-hot columns first, then neighbours whose levels have as many values
+    columns["categories"] = sorted(learned, key=lambda category: category["size"])
     return columns
 
 
@@ -345,12 +340,25 @@ def _by_type(level) -> tuple[str, str]:
     return type(level).__name__, str(level)
 
 
-def _size(estimator, levels: NDArray) -> int:
-    """Count the values that embed a level; 0 where one-hot columns do."""
-    if len(levels) <= estimator.max_one_hot:
-        return 0
+def _learn_category(estimator, X, i: int) -> dict[str, Any]:
+    """Learn a column's levels, the size of an embedding, and whether some are missing.
+
+    The size is 0 where one-hot columns stand for the levels.
+    """
+    column = _column(X, i)
+    levels = _levels(column, i, estimator)
     size = estimator.embedding_size
-    return embedding_size(len(levels)) if size == "auto" else int(size)
+    if len(levels) <= estimator.max_one_hot:
+        size = 0
+    elif size == "auto":
+        size = embedding_size(len(levels))
+    is_missing = pd.isna(_objects(column))
+    return {
+        "column": int(i),
+        "levels": levels,
+        "size": int(size),
+        "misses": bool(is_missing.any()),
+    }
 
 
 def check_learned(columns: Mapping[str, Any], description: Mapping[str, Any]) -> None:
@@ -382,20 +390,21 @@ def check_learned(columns: Mapping[str, Any], description: Mapping[str, Any]) ->
 def _n_encoded(columns: Mapping[str, Any]) -> int:
     """Count the columns that `encode_columns` gives."""
     n_bins = sum(max(0, len(edges) - 1) for edges in columns["bins"])
-    named = ("levels", "sizes", "misses")
-    of_categories = (
-        1 if size else len(levels) + misses
-        for levels, size, misses in zip(*(columns[n] for n in named), strict=True)
-    )
     n_numbers = len(columns["numeric"]) + n_bins + len(columns["indicated"])
-    return n_numbers + sum(of_categories)
+    return n_numbers + sum(_width(category) for category in columns["categories"])
+
+
+def _width(category: Mapping[str, Any]) -> int:
+    if category["size"]:
+        return 1
+    return len(category["levels"]) + category["misses"]
 
 
 def embedded(columns: Mapping[str, Any]) -> dict[str, Any]:
     """Tell what the network embeds, as arguments of `MLP`."""
-    pairs = zip(columns["levels"], columns["sizes"], strict=True)
+    shapes = [[len(one["levels"]) + 2, one["size"]] for one in columns["categories"]]
     return {
-        "categories": [[len(levels) + 2, size] for levels, size in pairs if size],
+        "categories": [shape for shape in shapes if shape[1]],
         "n_periodic": columns["n_periodic"],
     }
 
@@ -425,18 +434,7 @@ def encode_columns(columns: Mapping[str, Any], X) -> NDArray:
     scaled = SCALINGS[name].transform(values, columns["scales"]) if name else values
     parts = [scaled, *_piecewise_linear(values, columns["bins"])]
     parts.append(is_missing[:, columns["indicated"]])
-    one_hot, codes = [], []
-    for i, *learned in zip(
-        *(columns[name] for name in ("categorical", "levels", "sizes", "misses")),
-        strict=True,
-    ):
-        levels, size, misses = learned
-        code = _codes(_objects(_column(X, i)), levels)
-        if size:
-            codes.append(code[:, np.newaxis])
-        else:
-            one_hot.append(code[:, np.newaxis] == np.arange(len(levels) + misses))
-    parts += [*one_hot, *codes]
+    parts += [_encode_category(category, X) for category in columns["categories"]]
     return np.concatenate(parts, axis=1, dtype=values.dtype)
 
 
@@ -454,6 +452,13 @@ def _piecewise_linear(values: NDArray, bins: Iterable[NDArray]) -> Iterable[NDAr
         lowest, highest = np.zeros(n_bins), np.ones(n_bins)
         lowest[0], highest[-1] = -1, 2
         yield filled.clip(lowest, highest)
+
+
+def _encode_category(category: Mapping[str, Any], X) -> NDArray:
+    """Make one-hot columns, or a column of codes."""
+    values = _objects(_column(X, category["column"]))
+    codes = _codes(values, category["levels"])[:, np.newaxis]
+    return codes if category["size"] else codes == np.arange(_width(category))
 
 
 def _codes(values: NDArray, levels: NDArray) -> NDArray:

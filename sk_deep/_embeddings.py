@@ -1,5 +1,6 @@
 """The network's own encoding of its inputs: learned embeddings of columns."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -49,12 +50,11 @@ class Embeddings(nn.Module):
     ) -> None:
         super().__init__()
         self.n_codes = len(categories)
-        groups = _by_size(categories)
-        self.columns = [columns for _, columns in groups]
+        groups = _groups(categories)
         self.tables = nn.ParameterList(
-            _empty(*members, sum(counts), size) for size, counts in _shapes(categories)
+            _empty(*members, sum(counts), size) for size, counts in groups
         )
-        for i, (_, counts) in enumerate(_shapes(categories)):
+        for i, (_, counts) in enumerate(groups):
             starts = torch.tensor([0, *counts[:-1]]).cumsum(0)
             self.register_buffer(f"starts_{i}", starts, persistent=False)
         self.periodic = Periodic(members, n_periodic) if n_periodic else None
@@ -70,9 +70,12 @@ class Embeddings(nn.Module):
     def _rows(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the tables, and which of their rows inputs take, column by column."""
         codes = x[..., x.shape[-1] - self.n_codes :].long()
-        for i, pair in enumerate(zip(self.tables, self.columns, strict=True)):
-            table, columns = pair
-            yield table, codes[..., columns] + self.get_buffer(f"starts_{i}")
+        first = 0
+        for i, table in enumerate(self.tables):
+            starts = self.get_buffer(f"starts_{i}")
+            own = codes[..., first : first + len(starts)]
+            first += len(starts)
+            yield table, own + starts
 
     def put_gradient(self, x: Tensor, dv: Tensor) -> None:
         """Put the gradient by the tables, from that by the values: dT[row] += dv."""
@@ -121,23 +124,10 @@ def _empty(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(*shape))
 
 
-def _by_size(
-    categories: Sequence[tuple[int, int]],
-) -> list[tuple[int, list[int]]]:
-    """Group columns whose levels have as many values: their tables are one."""
-    sizes = sorted({size for _, size in categories})
-    return [
-        (size, [i for i, (_, own) in enumerate(categories) if own == size])
-        for size in sizes
-    ]
-
-
-def _shapes(categories: Sequence[tuple[int, int]]) -> list[tuple[int, list[int]]]:
-    """List each group's size, and the number of codes of its columns."""
-    return [
-        (size, [categories[i][0] for i in columns])
-        for size, columns in _by_size(categories)
-    ]
+def _groups(categories: Sequence[tuple[int, int]]) -> list[tuple[int, list[int]]]:
+    """Group neighbours of one size, whose tables are one: the size, and their codes."""
+    groups = itertools.groupby(categories, key=lambda shape: shape[1])
+    return [(size, [n_codes for n_codes, _ in group]) for size, group in groups]
 
 
 def _look_up(table: Tensor, rows: Tensor) -> Tensor:
@@ -193,7 +183,7 @@ def draw_embeddings(
         In the order of `Embeddings.drawn`.
     """
     drawn = []
-    for size, counts in _shapes(categories):
+    for size, counts in _groups(categories):
         table = random_state.standard_normal((sum(counts), size))
         for end in np.cumsum(counts):
             table[end - 2 : end] = 0.0

@@ -162,7 +162,7 @@ def test_an_embedding_is_a_table_by_one_hot_columns():
     X = torch.from_numpy(encode_columns(model._columns, FRAME)).to(net.flat)
     tables = [t for _, t in net.embeddings.named_parameters()]
     (table,) = tables  # of all columns, as all have as many values
-    counts = [len(levels) + 2 for levels in model._columns["levels"]]
+    counts = [len(one["levels"]) + 2 for one in model._columns["categories"]]
     starts = np.r_[0, np.cumsum(counts)[:-1]]
     values = [
         torch.eye(len(table), dtype=net.flat.dtype)[X[:, 3 + i].long() + starts[i]]
@@ -364,16 +364,20 @@ def test_what_is_refused(X, params, text):
     assert not hasattr(model, "net_")
 
 
+def _levels(model):
+    """Take the levels of the towns."""
+    (category,) = [c for c in model._columns["categories"] if c["column"] == 3]
+    return category["levels"]
+
+
 def test_columns_at_prediction():
     model = classifier().fit(FRAME, Y)
     with pytest.raises(ValueError, match="feature names"):
         model.predict(FRAME[::-1].rename(columns={"size": "length"}))
     with pytest.raises(ValueError, match=r"is expecting 5 features|feature names"):
         model.predict(FRAME.iloc[:, :4])
-    np.testing.assert_array_equal(
-        classifier().fit(FRAME.iloc[::-1], Y[::-1])._columns["levels"][1],
-        model._columns["levels"][1],
-    )
+    backwards = classifier().fit(FRAME.iloc[::-1], Y[::-1])
+    np.testing.assert_array_equal(_levels(backwards), _levels(model))
     model.set_params(categorical_features=None, missing="error")
     assert model.predict(FRAME).shape == (N,)  # by the parameters of the fit
 
@@ -445,9 +449,9 @@ def test_validation_data_are_encoded():
 
 def test_training_goes_on():
     model = classifier(warm_start=True).fit(FRAME, Y)
-    levels = model._columns["levels"]
+    levels = _levels(model)
     model.fit(FRAME[FRAME["town"] != "a"], Y[FRAME["town"] != "a"])
-    assert model._columns["levels"] is levels  # what was learned first
+    assert _levels(model) is levels  # what was learned first
     model = classifier()
     for start in range(0, N, 50):
         rows = slice(start, start + 50)
@@ -499,7 +503,7 @@ def test_in_files_of_pipelines(tmp_path):
 
 def test_columns_of_another_fit_are_refused(tmp_path):
     model = classifier().fit(FRAME, Y)
-    model._columns = {**model._columns, "sizes": [0, 9, 0]}
+    model._columns["categories"][2]["size"] = 9
     save(model, tmp_path / "model")
     with pytest.raises(CorruptModelError, match="the columns give the network"):
         load(tmp_path / "model")

@@ -30,10 +30,10 @@ def encoded(graph: Graph, columns: Mapping[str, Any], x: str) -> str:
     ValueError
         If there are columns of categories, or numbers are scaled by quantiles.
     """
-    if columns["categorical"]:
+    if columns["categories"]:
         raise ValueError(
             "columns of categories cannot be exported, however: there are "
-            f"{len(columns['categorical'])}. Encode them in a pipeline, by a "
+            f"{len(columns['categories'])}. Encode them in a pipeline, by a "
             "ColumnTransformer with OneHotEncoder."
         )
     is_missing = graph("IsNaN", x)
