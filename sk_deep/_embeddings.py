@@ -54,9 +54,9 @@ class Embeddings(nn.Module):
         self.tables = nn.ParameterList(
             _empty(*members, sum(counts), size) for size, counts in groups
         )
-        for i, (_, counts) in enumerate(groups):
-            starts = torch.tensor([0, *counts[:-1]]).cumsum(0)
-            self.register_buffer(f"starts_{i}", starts, persistent=False)
+        self.n_columns = [len(counts) for _, counts in groups]
+        starts = [start for _, counts in groups for start in _starts(counts)]
+        self.register_buffer("starts", torch.tensor(starts, dtype=torch.int64))
         self.periodic = Periodic(members, n_periodic) if n_periodic else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,13 +69,8 @@ class Embeddings(nn.Module):
 
     def _rows(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the tables, and which of their rows inputs take, column by column."""
-        codes = x[..., x.shape[-1] - self.n_codes :].long()
-        first = 0
-        for i, table in enumerate(self.tables):
-            starts = self.get_buffer(f"starts_{i}")
-            own = codes[..., first : first + len(starts)]
-            first += len(starts)
-            yield table, own + starts
+        rows = x[..., x.shape[-1] - self.n_codes :].long() + self.starts
+        yield from zip(self.tables, rows.split(self.n_columns, dim=-1), strict=True)
 
     def put_gradient(self, x: Tensor, dv: Tensor) -> None:
         """Put the gradient by the tables, from that by the values: dT[row] += dv."""
@@ -130,10 +125,15 @@ def _groups(categories: Sequence[tuple[int, int]]) -> list[tuple[int, list[int]]
     return [(size, [n_codes for n_codes, _ in group]) for size, group in groups]
 
 
+def _starts(counts: Sequence[int]) -> Iterator[int]:
+    """Tell the row at which the codes of each column begin."""
+    return itertools.accumulate([0, *counts[:-1]])
+
+
 def _look_up(table: Tensor, rows: Tensor) -> Tensor:
     """Take rows (..., batch, n_columns) of a table, side by side."""
     if table.ndim == 2:
-        return nn.functional.embedding(rows, table).flatten(-2)
+        return torch.embedding(table, rows).flatten(-2)
     return table.gather(-2, _index(table, rows)).view(*rows.shape[:-1], -1)
 
 
