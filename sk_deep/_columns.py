@@ -260,12 +260,13 @@ def _numbers(X, columns: Mapping[str, Any]) -> NDArray:
         return np.empty((X.shape[0], 0))
     part = X.iloc[:, numeric] if hasattr(X, "iloc") else X[:, numeric]
     check_columns(part)
-    return check_array(
+    values = check_array(
         part,
         dtype=(np.float64, np.float32),
         ensure_all_finite="allow-nan" if columns["imputes"] else True,
         input_name="X",
     )
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _medians(values: NDArray) -> NDArray:

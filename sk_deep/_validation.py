@@ -226,7 +226,13 @@ def _scorer_score(estimators: Sequence, parts: Sequence[Part], scorer: Callable)
         else:
             serve(candidate, net, outputs[: X.shape[0]])
         weight = {} if part.weight is None else {"sample_weight": part.weight}
-        return scorer(candidate, X, part.y, **weight)
+        try:
+            return scorer(candidate, X, part.y, **weight)
+        except AttributeError as error:  # say, that a regressor has no probabilities
+            raise ValueError(
+                f"scoring must go with {type(candidate).__name__}, however: "
+                f"scoring={candidate.scoring!r}: {error}"
+            ) from error
 
     def score(net: Net) -> NDArray:
         scores = np.full(len(parts), np.nan)

@@ -470,6 +470,13 @@ def test_layers_of_torch_are_left_as_they_were(digits):
     assert factor.item() != 1.0
 
 
+def test_a_score_that_is_not_for_the_estimator(diabetes):
+    model = MLPRegressor(early_stopping=True, scoring="neg_log_loss")
+    text = "scoring must go with MLPRegressor, .*'neg_log_loss': .*predict_proba"
+    with pytest.raises(ValueError, match=text):
+        model.fit(*diabetes)
+
+
 def test_probabilities_that_are_scored_sum_to_one(digits):
     X, y = digits
     with warnings.catch_warnings():

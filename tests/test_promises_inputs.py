@@ -354,12 +354,16 @@ def test_promise_48_a_frame_is_its_array():
     assert list(model.feature_names_in_) == list("abcd")
 
 
-def test_promise_48_a_frame_of_any_byte_order():
-    found = regressor().fit(pd.DataFrame(X.astype(">f8")), R).predict(X)
-    np.testing.assert_array_equal(found, regressor().fit(X, R).predict(X))
-    foreign = regressor().fit(X, R).predict(pd.DataFrame(X.astype(">f8")))
-    assert foreign.dtype.isnative
-    np.testing.assert_array_equal(foreign, found)
+@pytest.mark.parametrize("params", [{}, {"numerical_scaling": "standard"}])
+def test_promise_48_a_frame_of_any_byte_order(params):
+    foreign = pd.DataFrame(X.astype(">f8"))
+    expected = regressor(**params).fit(X, R).predict(X)
+    np.testing.assert_array_equal(
+        regressor(**params).fit(foreign, R).predict(X), expected
+    )
+    found = regressor(**params).fit(X, R).predict(foreign)
+    assert found.dtype.isnative
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("dtype", [object, "category", "str"])
