@@ -1,21 +1,14 @@
 """A killed fit resumes, and ends where one ends that was never killed."""
 
 import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.random import RandomState
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from test_options import ROWS
 
-import sk_deep
 from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor, _trees
 from sk_deep.callbacks import Checkpoint
 
@@ -236,41 +229,3 @@ def test_partial_fit_is_refused(digits, tmp_path):
     model = MLPClassifier(**SHORT, callbacks=[Checkpoint(tmp_path)])
     with pytest.raises(ValueError, match=r"is for fit .*partial_fit\."):
         model.partial_fit(X, y, classes=np.unique(y))
-
-
-FIT = """
-import sys, warnings
-warnings.simplefilter("ignore")
-import numpy as np, torch
-torch.set_num_threads(1)
-from sk_deep import MLPClassifier, save
-from sk_deep.callbacks import Checkpoint
-data = np.load(sys.argv[1])
-print("ready", flush=True)
-model = MLPClassifier((50,), max_iter=200, random_state=0, dropout=0.1, tol=0,
-                      callbacks=[Checkpoint(sys.argv[2])]).fit(data["X"], data["y"])
-save(model.set_params(callbacks=None), sys.argv[3])
-"""
-
-
-def test_a_killed_process_is_resumed_by_another(digits, tmp_path):
-    X, y = (part[:200] for part in digits)
-    np.savez(tmp_path / "data.npz", X=X, y=y)
-    places = [tmp_path / name for name in ("data.npz", "checkpoints", "model")]
-    path = str(Path(sk_deep.__file__).parent.parent)
-    environment = {**os.environ, "PYTHONPATH": path}
-    command = [sys.executable, "-c", FIT, *map(str, places)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as child:
-        child.stdout.readline()
-        while not any((tmp_path / "checkpoints").glob("*.checkpoint")):
-            time.sleep(0.001)
-        time.sleep(0.05)
-        child.send_signal(signal.SIGKILL)
-    assert not places[2].exists()
-    subprocess.run(command, check=True, env=environment)
-    with pytest.warns(ConvergenceWarning):
-        expected = MLPClassifier(
-            (50,), max_iter=200, random_state=0, dropout=0.1, tol=0
-        ).fit(X, y)
-    found = sk_deep.load(places[2])
-    np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(X))

@@ -399,7 +399,7 @@ CAMPAIGNS = {
     "workers": Campaign("faults", workers, 2, 6),
     "predictions in threads": Campaign("faults", predictions_in_threads, 50, 800),
     "SIGINT": Campaign("faults", interrupts, 1, 20),
-    "kill -9 while fitting": Campaign("faults", kill_while_fitting, 4, 30),
+    "kill -9 while fitting": Campaign("faults", kill_while_fitting, 1, 30),
     "failures in a fit": Campaign("faults", failures, 10, 10),
     "memory": Campaign("faults", memory, 40, 500),
     "random states": Campaign("faults", random_states, 20, 20),
