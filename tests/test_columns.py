@@ -20,7 +20,15 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor, load, save
+from sk_deep import (
+    BatchedGridSearchCV,
+    MLPClassifier,
+    MLPRegressor,
+    RecipeSearchCV,
+    diagnose,
+    load,
+    save,
+)
 from sk_deep._backprop import Autograd, ByHand, is_by_hand
 from sk_deep._columns import NUMERICAL_EMBEDDINGS, SCALINGS, encode_columns
 from sk_deep._embeddings import Periodic, draw_embeddings, embedding_size
@@ -516,3 +524,18 @@ def test_a_state_without_the_parameters_is_read():
     model.__setstate__(state)
     assert model.missing == "error"
     assert model.predict(FRAME[["size"]]).shape == (N,)
+
+
+def test_diagnosis_of_a_raw_frame():
+    found = diagnose(classifier(max_iter=20), FRAME, Y, cv=3, random_state=0)
+    assert found.verdicts[0].key == "unscaled_inputs"
+    grid = found.verdicts[0].suggestions[0].param_grid
+    assert grid == {"numerical_scaling": ["standard", "quantile"]}
+    numbers = found.measurements
+    assert numbers.linear.test.mean() > numbers.constant.test.mean() + 0.2
+
+
+def test_recipe_of_a_raw_frame():
+    network = classifier(numerical_scaling="standard")
+    search = RecipeSearchCV(network, budget=10, cv=2, random_state=0)
+    assert search.fit(FRAME, Y).best_estimator_.predict(FRAME).shape == (N,)

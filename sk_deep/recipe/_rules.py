@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sk_deep._columns import reads_columns
 from sk_deep.recipe._measure import Measurements, Scores, network_of, prefix_of
 from sk_deep.recipe._moves import MOVES, Suggestion, suggest
 
@@ -355,6 +356,10 @@ def _custom(case: Case, move: str, sentence: str, **grid) -> Suggestion:
 
 
 def _scale(case: Case) -> Iterator[Suggestion]:
+    if reads_columns(case.network):
+        sentence, scalings = "Scale the numbers.", ["standard", "quantile"]
+        yield _custom(case, "scaling", sentence, numerical_scaling=scalings)
+        return
     estimator, sentence = case.estimator, "Scale the inputs by a StandardScaler."
     scaler = StandardScaler(with_mean=not case.measured.is_sparse)
     if isinstance(estimator, Pipeline):
