@@ -539,3 +539,6 @@ def test_recipe_of_a_raw_frame():
     network = classifier(numerical_scaling="standard")
     search = RecipeSearchCV(network, budget=10, cv=2, random_state=0)
     assert search.fit(FRAME, Y).best_estimator_.predict(FRAME).shape == (N,)
+    # which codes of categories refuse
+    space = RecipeSearchCV.space(network, FRAME, Y)
+    assert "augmentation" not in space

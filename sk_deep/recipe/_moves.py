@@ -406,6 +406,8 @@ def _input_dropout(network, facts):
 def _augmentation(network, facts):
     if not _steps_at_random(network):
         return {}
+    if network.categorical_features is not None:  # its codes are no numbers
+        return {}
     params = network.augmentation_params or {}
     if "image_shape" in params:  # the one sign that rows are images
         images = [name for name, row in AUGMENTATIONS.items() if row.needs_images]
