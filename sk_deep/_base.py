@@ -264,7 +264,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         validate_data(self, X, reset=reset, skip_check_array=True)
         if reset:
             self._columns = learn_columns(self, X)
-        return encode_columns(self._columns, X)
+        return _readable(encode_columns(self._columns, X))
 
     def _weight(self, sample_weight, X, y, incremental):
         """Check the sample weights; None stays None."""

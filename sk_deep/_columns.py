@@ -42,12 +42,16 @@ class Scaling:
         Makes the transformer for a number of rows.
     learned : tuple of str
         Its attributes by which it transforms.
+    center : str or None, default=None
+        Which of them is subtracted, before a division by "scale_"; None if it is no
+        affine map.
     """
 
     summary: str
     source: str
     make: Callable[[int], Any]
     learned: tuple[str, ...]
+    center: str | None = None
 
     def fit(self, values: NDArray) -> dict[str, NDArray]:
         """Learn the scales of the columns of an array."""
@@ -68,12 +72,14 @@ SCALINGS: dict[str, Scaling] = {
         "`sklearn.preprocessing.StandardScaler`",
         lambda n: StandardScaler(),
         ("mean_", "scale_", "var_"),
+        center="mean_",
     ),
     "robust": Scaling(
         "to median 0 and quartiles that are 1 apart",
         "`sklearn.preprocessing.RobustScaler`",
         lambda n: RobustScaler(),
         ("center_", "scale_"),
+        center="center_",
     ),
     "quantile": Scaling(
         "to a normal distribution, by up to 1000 quantiles",
@@ -260,13 +266,12 @@ def _numbers(X, columns: Mapping[str, Any]) -> NDArray:
         return np.empty((X.shape[0], 0))
     part = X.iloc[:, numeric] if hasattr(X, "iloc") else X[:, numeric]
     check_columns(part)
-    values = check_array(
+    return check_array(
         part,
         dtype=(np.float64, np.float32),
         ensure_all_finite="allow-nan" if columns["imputes"] else True,
         input_name="X",
     )
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _medians(values: NDArray) -> NDArray:
@@ -313,19 +318,18 @@ def _objects(column) -> NDArray:
     return np.asarray(column, dtype=object)
 
 
-def _levels(column, i: int, estimator) -> NDArray:
+def _levels(values: NDArray, name: str) -> NDArray:
     """List the distinct levels of a column, in an order that rows do not matter to."""
-    values = _objects(column)
     try:
-        levels = pd.unique(values[~pd.isna(values)])
+        levels = pd.unique(values)
     except TypeError as error:
         raise ValueError(
-            f"levels must be hashable, however: column {_name(estimator, i)}: {error}."
+            f"levels must be hashable, however: column {name}: {error}."
         ) from error
     if any(isinstance(level, _DATES) for level in levels):
         raise ValueError(
             "Input X must have columns of numbers or categories, however: column "
-            f"{_name(estimator, i)} has dates. Take numbers from them, say the year."
+            f"{name} has dates. Take numbers from them, say the year."
         )
     try:
         return np.sort(levels)
@@ -346,14 +350,14 @@ def _learn_category(estimator, X, i: int) -> dict[str, Any]:
 
     The size is 0 where one-hot columns stand for the levels.
     """
-    column = _column(X, i)
-    levels = _levels(column, i, estimator)
+    values = _objects(_column(X, i))
+    is_missing = pd.isna(values)
+    levels = _levels(values[~is_missing], _name(estimator, i))
     size = estimator.embedding_size
     if len(levels) <= estimator.max_one_hot:
         size = 0
     elif size == "auto":
         size = embedding_size(len(levels))
-    is_missing = pd.isna(_objects(column))
     return {
         "column": int(i),
         "levels": levels,
@@ -450,9 +454,14 @@ def _piecewise_linear(values: NDArray, bins: Iterable[NDArray]) -> Iterable[NDAr
         if n_bins < 1:
             continue
         filled = (column[:, np.newaxis] - edges[:-1]) / np.diff(edges)
-        lowest, highest = np.zeros(n_bins), np.ones(n_bins)
-        lowest[0], highest[-1] = -1, 2
-        yield filled.clip(lowest, highest)
+        yield filled.clip(*bounds_of_bins(n_bins))
+
+
+def bounds_of_bins(n_bins: int) -> tuple[NDArray, NDArray]:
+    """Tell the least and the greatest part of each bin that a number fills."""
+    lowest, highest = np.zeros(n_bins), np.ones(n_bins)
+    lowest[0], highest[-1] = -1, 2
+    return lowest, highest
 
 
 def _encode_category(category: Mapping[str, Any], X) -> NDArray:

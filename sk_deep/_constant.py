@@ -46,7 +46,8 @@ def losses_if_nothing_learned(
     if seen < bound:
         return None
     members = torch.from_numpy(raw_outputs(net, X)).double()
-    losses = [_mean_loss(net.criterion_, raw, target, weight) for raw in members]
+    tensors = _as_tensors(target, weight)
+    losses = [_mean_loss(net.criterion_, raw, *tensors).item() for raw in members]
     loss = float(np.mean(losses))
     return None if loss < bound else (loss, constant)
 
@@ -70,10 +71,11 @@ def constant_loss(
     loss : float
         The loss.
     """
+    y, shares = _as_tensors(target, weight)
 
     def evaluate(outputs: NDArray) -> tuple[float, NDArray]:
         raw = torch.tensor(outputs, requires_grad=True)
-        loss = _mean_loss(criterion, raw.expand(len(target), -1), target, weight)
+        loss = _mean_loss(criterion, raw.expand(len(y), -1), y, shares)
         (gradient,) = torch.autograd.grad(loss, raw)
         return loss.item(), gradient.numpy()
 
@@ -88,14 +90,13 @@ def _distinct(target: NDArray, weight: NDArray | None) -> tuple[NDArray, NDArray
     return values[weights > 0], weights[weights > 0]
 
 
-def _mean_loss(
-    criterion: Criterion, raw: Tensor, target: NDArray, weight: NDArray | None
-) -> Tensor:
+def _as_tensors(target: NDArray, weight: NDArray | None) -> tuple[Tensor, Tensor]:
+    """Targets, and the share of each row in the mean."""
     is_index = np.issubdtype(target.dtype, np.integer)
-    losses = criterion(
-        raw, torch.as_tensor(target.astype(np.int64 if is_index else np.float64))
-    )
-    if weight is None:
-        return losses.mean()
-    weights = torch.as_tensor(np.asarray(weight, np.float64))
-    return (losses * (weights / weights.sum())).sum()
+    y = torch.as_tensor(target.astype(np.int64 if is_index else np.float64))
+    weights = np.ones(len(target)) if weight is None else np.asarray(weight, float)
+    return y, torch.as_tensor(weights / weights.sum())
+
+
+def _mean_loss(criterion: Criterion, raw: Tensor, y: Tensor, shares: Tensor) -> Tensor:
+    return (criterion(raw, y) * shares).sum()

@@ -80,10 +80,6 @@ class Embeddings(nn.Module):
             _add_up(table.grad.zero_(), rows, dv[..., start:stop])
             start = stop
 
-    def drawn(self) -> list[nn.Parameter]:
-        """List the parameters in the order of `draw_embeddings`."""
-        return list(self.parameters())
-
 
 class Periodic(nn.Module):
     """Periodic embeddings of numbers, "PLR".
@@ -180,7 +176,7 @@ def draw_embeddings(
     Returns
     -------
     drawn : list of ndarray
-        In the order of `Embeddings.drawn`.
+        In the order of the parameters of `Embeddings`.
     """
     drawn = []
     for size, counts in _groups(categories):

@@ -400,7 +400,7 @@ class MLP(nn.Module):
         """
         own = [[layer.weight, layer.bias] for layer in self.linear_layers()]
         if self.embeddings is not None:
-            own.append(self.embeddings.drawn())
+            own.append(list(self.embeddings.parameters()))
         parameters = list(itertools.chain.from_iterable(own))
         for i, layers in enumerate(drawn):
             member = (i,) if self.members else ()

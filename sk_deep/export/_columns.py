@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from sk_deep._columns import SCALINGS, bounds_of_bins
 from sk_deep.export._network import Graph
 
 
@@ -52,20 +53,17 @@ def encoded(graph: Graph, columns: Mapping[str, Any], x: str) -> str:
 def _scaled(graph: Graph, columns: Mapping[str, Any], x: str) -> str:
     if columns["scaling"] is None:
         return x
-    scales = columns["scales"]
-    if "quantiles_" in scales:
+    scales, center = columns["scales"], SCALINGS[columns["scaling"]].center
+    if center is None:
         raise ValueError(
-            "numerical_scaling='quantile' cannot be exported: ONNX has no quantiles of "
-            "the normal distribution."
+            f"numerical_scaling={columns['scaling']!r} cannot be exported: ONNX has no "
+            "quantiles of the normal distribution."
         )
-    center = scales["center_" if "center_" in scales else "mean_"]
-    return graph("Div", graph("Sub", x, center), scales["scale_"])
+    return graph("Div", graph("Sub", x, scales[center]), scales["scale_"])
 
 
 def _piecewise_linear(graph: Graph, edges: np.ndarray, x: str, i: int) -> str:
-    n_bins = len(edges) - 1
-    lowest, highest = np.zeros(n_bins), np.ones(n_bins)
-    lowest[0], highest[-1] = -1, 2
+    lowest, highest = bounds_of_bins(len(edges) - 1)
     column = graph("Gather", x, [i], axis=1)
     filled = graph("Div", graph("Sub", column, edges[:-1]), np.diff(edges))
     return graph("Min", graph("Max", filled, lowest), highest)

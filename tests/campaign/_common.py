@@ -57,3 +57,9 @@ def quiet(function):
             return function(*args)
 
     return call
+
+
+def outputs_of(model, data):
+    """What a fitted estimator predicts: probabilities, where it has them."""
+    names = ("predict_proba", "decision_function", "predict")
+    return next(getattr(model, name) for name in names if hasattr(model, name))(data)

@@ -16,7 +16,7 @@ from sklearn import neural_network
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 
-from campaign._common import Campaign, Outcome, quiet
+from campaign._common import Campaign, Outcome, outputs_of, quiet
 from sk_deep import MLPClassifier, MLPRegressor
 from sk_deep.exceptions import DivergenceError
 from sk_deep.losses import losses_on
@@ -203,11 +203,11 @@ def _call(model, method, data, y):
             said = f"{type(error).__name__}: {error}"
             return said, None, error, time.perf_counter() - start
     seconds = time.perf_counter() - start
-    names = {one.category.__name__ for one in told if not _is_of_numbers(one)}
+    names = {one.category.__name__ for one in told if not _is_ofoutputs(one)}
     return " and ".join([SUCCESS, *sorted(names)]), values, None, seconds
 
 
-def _is_of_numbers(one):
+def _is_ofoutputs(one):
     return issubclass(one.category, ConvergenceWarning | RuntimeWarning)
 
 
@@ -216,12 +216,6 @@ def _classes(y):
         return np.unique(y)
     except (TypeError, ValueError):
         return np.unique(Y)
-
-
-def _numbers(model, data):
-    """What a fitted estimator predicts: probabilities, where it has them."""
-    names = ("predict_proba", "decision_function", "predict")
-    return next(getattr(model, name) for name in names if hasattr(model, name))(data)
 
 
 def _run(model, method, case):
@@ -233,7 +227,7 @@ def _run(model, method, case):
     if values is not model:
         return said, np.asarray(values), error, seconds
     try:
-        return said, _numbers(model, data), None, seconds
+        return said, outputs_of(model, data), None, seconds
     except Exception as failed:
         return f"{SUCCESS}, then {type(failed).__name__}: {failed}", None, failed, 0
 
@@ -313,7 +307,7 @@ TOO_FEW = re.compile(
 def _fit_and_predict(model, data, y):
     """Return what is predicted, or the error."""
     try:
-        return _numbers(model.fit(data, y), data)
+        return outputs_of(model.fit(data, y), data)
     except ValueError as error:
         return error
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from sklearn.base import clone, is_classifier
 
 import sk_deep
-from campaign._common import Campaign, Outcome, quiet
+from campaign._common import Campaign, Outcome, outputs_of, quiet
 from campaign.strategies import Case, cases
 from sk_deep import MLPClassifier, MLPRegressor, load, save
 
@@ -68,7 +68,7 @@ def _check_predictions(model, X, y):
         n_columns = np.shape(y)[1] if np.ndim(y) == 2 else 1
         assert predicted.shape in [(n_rows(X),), (n_rows(X), n_columns)]
         assert np.ndim(predicted) == 1 or n_columns > 1
-    outputs = _outputs(model, X)
+    outputs = outputs_of(model, X)
     dtypes = getattr(X, "dtypes", getattr(X, "dtype", None))  # of a frame, an array
     is_single = np.all(dtypes == np.float32)
     assert outputs.dtype == (np.float32 if is_single else np.float64)
@@ -80,13 +80,8 @@ def n_rows(X):
     return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
-def _outputs(model, X):
-    names = ("predict_proba", "decision_function", "predict")
-    return next(getattr(model, name) for name in names if hasattr(model, name))(X)
-
-
 def _check_copies(model, X, y, weight, folder):
-    expected = _outputs(model, X)
+    expected = outputs_of(model, X)
     save(model, folder / "model")
     copies = {
         "clone": clone(model).fit(X, y, sample_weight=weight),
@@ -94,7 +89,7 @@ def _check_copies(model, X, y, weight, folder):
         "file": load(folder / "model"),
     }
     for name, one in copies.items():
-        np.testing.assert_array_equal(_outputs(one, X), expected, err_msg=name)
+        np.testing.assert_array_equal(outputs_of(one, X), expected, err_msg=name)
 
 
 def fuzzed_estimators(n, folder):
@@ -152,7 +147,7 @@ def _configuration(rng):
 
 
 def _fitted(model, X, y, **further):
-    return _outputs(clone(model).fit(X, y, **further), X)
+    return outputs_of(clone(model).fit(X, y, **further), X)
 
 
 def _weights_of_one(model, X, y, rng, folder):
@@ -177,22 +172,22 @@ def _repeated_rows(model, X, y, rng, folder):
     rows = np.repeat(np.arange(N), counts)
     whole = _whole(model)
     one = whole.set_params(batch_size=N).fit(X, y, sample_weight=counts)
-    expected = _outputs(one, X)
+    expected = outputs_of(one, X)
     other = clone(whole).set_params(batch_size=len(rows)).fit(X[rows], y[rows])
-    return expected, _outputs(other, X), 1e-7
+    return expected, outputs_of(other, X), 1e-7
 
 
 def _permuted_rows(model, X, y, rng, folder):
     order = rng.permutation(N)
     whole = _whole(model).set_params(batch_size=N)
-    expected = _outputs(clone(whole).fit(X, y), X)
-    return expected, _outputs(clone(whole).fit(X[order], y[order]), X), 1e-7
+    expected = outputs_of(clone(whole).fit(X, y), X)
+    return expected, outputs_of(clone(whole).fit(X[order], y[order]), X), 1e-7
 
 
 def _chunks(model, X, y, rng, folder):
     fitted, cut = clone(model).fit(X, y), int(rng.integers(1, N))
-    parts = [_outputs(fitted, X[:cut]), _outputs(fitted, X[cut:])]
-    return _outputs(fitted, X), np.concatenate(parts), 1e-12
+    parts = [outputs_of(fitted, X[:cut]), outputs_of(fitted, X[cut:])]
+    return outputs_of(fitted, X), np.concatenate(parts), 1e-12
 
 
 def _renamed_labels(model, X, y, rng, folder):
@@ -222,12 +217,12 @@ def _memory_map(model, X, y, rng, folder):
 
 def _pickled(model, X, y, rng, folder):
     fitted = clone(model).fit(X, y)
-    return _outputs(fitted, X), _outputs(pickle.loads(pickle.dumps(fitted)), X), 0
+    return outputs_of(fitted, X), outputs_of(pickle.loads(pickle.dumps(fitted)), X), 0
 
 
 def _cloned(model, X, y, rng, folder):
     fitted = clone(model).fit(X, y)
-    return _outputs(fitted, X), _fitted(fitted, X, y), 0
+    return outputs_of(fitted, X), _fitted(fitted, X, y), 0
 
 
 RELATIONS = {  # each gives two outputs, and how far from each other they may be
