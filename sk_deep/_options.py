@@ -75,6 +75,7 @@ def architecture(estimator, n_features: int, n_outputs: int) -> dict[str, Any]:
 
 def _embeddings(estimator) -> dict[str, Any]:
     """Arguments of `MLP` on what it embeds, see `sk_deep._columns`."""
+    _check_has_categories(estimator)
     columns = getattr(estimator, "_columns", None)
     if columns is None:
         return {"categories": [], "n_periodic": 0}
@@ -86,6 +87,20 @@ def _embeddings(estimator) -> dict[str, Any]:
             f"than max_one_hot={estimator.max_one_hot} levels."
         )
     return shapes
+
+
+def _check_has_categories(estimator) -> None:
+    """Check that what acts on categories has some to act on."""
+    wanted = {
+        "max_one_hot": (estimator.max_one_hot, 8),
+        "embedding_size": (estimator.embedding_size, "auto"),
+    }
+    for name, (value, inert) in wanted.items():
+        if estimator.categorical_features is None and value != inert:
+            raise ValueError(
+                f"{name} acts on categories, however: {name}={value!r} with "
+                "categorical_features=None."
+            )
 
 
 def _dropout(estimator, activations: list) -> dict[str, Any]:

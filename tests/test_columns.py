@@ -378,6 +378,13 @@ def _levels(model):
     return category["levels"]
 
 
+@pytest.mark.parametrize("params", [{"max_one_hot": 3}, {"embedding_size": 2}])
+def test_categories_are_needed(params):
+    (name,) = params
+    with pytest.raises(ValueError, match=f"{name} acts on categories, however: {name}"):
+        regressor(**params, categorical_features=None).fit(FRAME[NUMBERS], R)
+
+
 def test_columns_at_prediction():
     model = classifier().fit(FRAME, Y)
     with pytest.raises(ValueError, match="feature names"):
