@@ -14,9 +14,11 @@ from torch import Tensor
 
 from sk_deep._compat import foreach_copy, run_backward
 from sk_deep._graphs import Graphed, Shares, Way
+from sk_deep._sparse import SparseRows
+from sk_deep._tensors import is_narrow
 from sk_deep.activations import Activation
 from sk_deep.losses import Criterion
-from sk_deep.network import MLP, Hidden, Linear, is_narrow
+from sk_deep.network import MLP, Hidden, Linear
 
 
 class Autograd:
@@ -85,9 +87,11 @@ class _Map:
         self.affine = Linear.bind(weight, linear.bias.detach())
         self.product: Callable = torch.mm if weight.ndim == 2 else torch.bmm
 
-    def put_gradient(self, x: Tensor, dz: Tensor) -> None:
+    def put_gradient(self, x: Tensor | SparseRows, dz: Tensor) -> None:
         """Compute dW = x^T dz and db = sum(dz)."""
-        if self.is_narrow:
+        if isinstance(x, SparseRows):
+            self.weight_grad.copy_(x.transposed_times(dz))
+        elif self.is_narrow:
             self.weight_grad.copy_(self.product(dz.mT, x).mT)
         else:
             self.product(x.mT, dz, out=self.weight_grad)
@@ -167,7 +171,7 @@ class ByHand(Autograd):
     def _memory_for(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Each hidden layer's memory for z and dz; the first rows of it, of few."""
         n_rows = x.shape[-2]
-        if n_rows > self.n_rows:
+        if n_rows > self.n_rows or not self.memory:
             self.n_rows = n_rows
             self.memory = [layer.reserve(n_rows) for layer in self.hidden]
         if n_rows == self.n_rows:

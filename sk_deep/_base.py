@@ -5,6 +5,7 @@ import functools
 import inspect
 import types
 import warnings
+import zlib
 from abc import abstractmethod
 
 import joblib
@@ -32,6 +33,7 @@ from sk_deep._compat import (
 from sk_deep._constant import losses_if_nothing_learned
 from sk_deep._frames import check_columns
 from sk_deep._full_batch import train_full_batch
+from sk_deep._inputs import check_stream, is_stream
 from sk_deep._net import make_net
 from sk_deep._parameters import Parameters
 from sk_deep._prediction import (
@@ -51,6 +53,7 @@ from sk_deep._state import (
     progress,
     resume,
 )
+from sk_deep._tensors import dense
 from sk_deep._validation import (
     Fold,
     Rows,
@@ -217,12 +220,15 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         fresh = not hasattr(self, "net_") or not (self.warm_start or incremental)
         _options.hidden_units(self)  # its error comes before those of the data
         rows = self._check_rows(X, y, sample_weight, fresh, incremental)
-        random_states, draw_seed = self._random_states()
-        net = make_net(**self._net_arguments(rows.X, fresh))
+        team = _options.team(self)
+        random_states, draw_seed = self._random_states(team)
+        net = make_net(**self._net_arguments(rows.X, fresh), team=team)
         if fresh:
             self._start_afresh(net, random_states, draw_seed)
         else:
             self._go_on_from(net, self.net_, draw_seed, incremental)
+        if team is not None:
+            _check_same(team, rows, net)
         data = {"X": X, "rows": rows, "sample_weight": sample_weight}
         with tell_callbacks(watched, self, net, **data) as tasks:
             if net.optimizer is None:
@@ -240,23 +246,28 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         return Rows(X, y, target, self._weight(sample_weight, X, y, incremental))
 
     def _validate(self, X, y, reset):
-        checks = {
-            "accept_sparse": ["csr", "csc"],
-            "multi_output": True,
-            "y_numeric": not is_classifier(self),
-            "dtype": (np.float64, np.float32),
-        }
+        checks = {"multi_output": True, "y_numeric": not is_classifier(self)}
         if reads_columns(self) if reset else hasattr(self, "_columns"):
             X = self._encode_columns(X, reset)
-            X, y = check_X_y(X, y, **checks, estimator=self)
+            X, y = check_X_y(X, y, **_checks_of_inputs(X), **checks, estimator=self)
         else:
             check_columns(X)
+            checks.update(_checks_of_inputs(X))
             X, y = validate_data(self, X, y, **checks, reset=reset)
             if reset:
                 vars(self).pop("_columns", None)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        return _readable(X), y
+        return self._readable(X), y
+
+    def _readable(self, X):
+        """CSR for sparse inputs, of which rows can be taken; arrays in native order."""
+        if scipy.sparse.issparse(X):
+            return X.tocsr()
+        if is_stream(X):
+            check_stream(X, type(self).__name__)
+            return X
+        return X.astype(X.dtype.newbyteorder("="), copy=False)
 
     def _encode_columns(self, X, reset):
         """Encode the columns of a table, after learning how if `reset`."""
@@ -264,7 +275,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         validate_data(self, X, reset=reset, skip_check_array=True)
         if reset:
             self._columns = learn_columns(self, X)
-        return _readable(encode_columns(self._columns, X))
+        return self._readable(encode_columns(self._columns, X))
 
     def _weight(self, sample_weight, X, y, incremental):
         """Check the sample weights; None stays None."""
@@ -273,10 +284,13 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         # NOTE[DIFF] negative sample weights: scikit-learn takes them
         return check_sample_weight(sample_weight, X, ensure_non_negative=True)
 
-    def _random_states(self):
+    def _random_states(self, team=None):
         """Make each member's source of randomness, and a function for seeds."""
         random_state = _private(self.random_state)
         limit = np.iinfo(np.int32).max
+        if team is not None and self.random_state is None:
+            (seed,) = team.agree(random_state.randint(limit, size=1))
+            random_state = np.random.RandomState(seed)
         if self.n_members == 1:
             members = [random_state]
         else:
@@ -317,7 +331,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
     def _start_afresh(self, net, random_states, draw_seed):
         net.module_.reset_parameters(random_states, self.weight_init)
         if net.draws_noise:
-            net.module_.generator.manual_seed(draw_seed())
+            net.seed_noise(draw_seed())
         self._reset()
 
     def _reset(self):
@@ -348,7 +362,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             )
         has_generator = go_on_from(net, old, with_optimizer=incremental)
         if net.draws_noise and not has_generator:
-            net.module_.generator.manual_seed(draw_seed())
+            net.seed_noise(draw_seed())
         net.n_samples_ = self.t_
         if self._watched and self._watched[0] != self._watches():
             self._forget_curves()
@@ -364,7 +378,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         for task in tasks:
             task.snapshot = self._as_if_stopped
         # NOTE[DIFF] verbose L-BFGS: scikit-learn lets scipy print, which no longer does
-        net.call_first([*([Verbose()] if self.verbose else []), *tasks])
+        net.call_first([*self._verbose(net), *tasks])
         data = net.data(rows.X, rows.target, rows.weight)
         try:
             self.loss_, self.n_iter_ = train_full_batch(
@@ -385,7 +399,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         net.batch_size = self._clip_batch_size(len(train))
         net.random_states = random_states if self.shuffle else ()
         stopping = self._stopping(net)
-        ours = [Verbose()] if self.verbose else []
+        ours = self._verbose(net)
         if valid is not None:
             parts = fold.parts(self.n_members)
             score = validation_score([self] * self.n_members, parts)
@@ -425,6 +439,11 @@ class BaseMLP(CallbackSupportMixin, Parameters):
                 stacklevel=stacklevel,
             )
 
+    def _verbose(self, net):
+        """What prints the epochs, of a team in the first process."""
+        is_first = net.team is None or net.team.rank == 0
+        return [Verbose()] if self.verbose and is_first else []
+
     def _begin_checkpoint(self, checkpoint, net, stopping, fold, incremental):
         """Let a checkpoint write this training, and resume what it wrote before."""
         if incremental or self.random_state is None:
@@ -434,7 +453,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
                 f"{'partial_fit' if incremental else 'fit'}."
             )
         parameters = self.get_params(deep=False)
-        del parameters["callbacks"], parameters["verbose"]
+        for name in ("callbacks", "verbose", "accelerator"):
+            del parameters[name]
         weights = net_state(net, with_training=True)
         parts = [type(self), parameters, fold, weights, self._watched]
         take = functools.partial(progress, net, stopping)
@@ -488,6 +508,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             return Fold(rows)
         splits = [split_rows(self, rows, state) for state in random_states]
         train, valid = (np.stack(parts) for parts in zip(*splits, strict=True))
+        if is_stream(rows.X):
+            valid.sort(axis=-1)
         return Fold(rows, train, rows, valid)
 
     def _validation_rows(self, validation):
@@ -613,14 +635,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         if not hasattr(self, "feature_names_in_") and _is_legal(X, self.n_features_in_):
             return X
         check_columns(X)
-        X = validate_data(
-            self,
-            X,
-            accept_sparse=["csr", "csc"],
-            dtype=(np.float64, np.float32),
-            reset=False,
-        )
-        return _readable(X)
+        X = validate_data(self, X, **_checks_of_inputs(X), reset=False)
+        return self._readable(X)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
@@ -712,11 +728,19 @@ def _private(random_state):
     return check_random_state(random_state)
 
 
+def _check_same(team, rows, net):
+    """Check that the processes of a team begin alike, on the same rows."""
+    ends = [dense(rows.X[:1]), dense(rows.X[-1:])]  # of the inputs, for the time's sake
+    parts = [*ends, rows.target, rows.weight, net.module_.flat.numpy(force=True)]
+    own = [zlib.crc32(np.ascontiguousarray(part)) for part in parts if part is not None]
+    team.check_same("rows, targets, weights and seeds", *rows.X.shape, *own)
+
+
 def _is_legal(X, n_features):
     """Whether `validate_data` would give X back, in longer than a row's prediction."""
     if type(X) is not np.ndarray or X.dtype not in (np.float64, np.float32):
         return False
-    if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] != n_features:
+    if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] != n_features or is_stream(X):
         return False
     with np.errstate(all="ignore"):
         return np.isfinite(X.sum())
@@ -726,8 +750,9 @@ def _count(n, what):
     return f"{n:,} {what}{'s' * (n != 1)}"
 
 
-def _readable(X):
-    """CSR for sparse inputs, of which rows can be taken; arrays in native order."""
-    if scipy.sparse.issparse(X):
-        return X.tocsr()
-    return X.astype(X.dtype.newbyteorder("="), copy=False)
+def _checks_of_inputs(X):
+    """List how scikit-learn shall check inputs; a stream stays as it is."""
+    checks = {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
+    if is_stream(X) and X.dtype.kind in "fiub" and X.dtype != np.longdouble:
+        checks.update(dtype=None, ensure_all_finite=False)
+    return checks

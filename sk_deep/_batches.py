@@ -1,18 +1,20 @@
 """Whole batches by index operations, never sample by sample."""
 
 import copy
-import mmap
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse
 import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
+
+from sk_deep._inputs import inputs_of, select, shuffle_pieces
+from sk_deep._sparse import SparseRows
+from sk_deep._tensors import as_tensor
 
 
 class Batch(NamedTuple):
@@ -20,7 +22,7 @@ class Batch(NamedTuple):
 
     Parameters
     ----------
-    X : Tensor of shape (..., batch, n_features)
+    X : Tensor of shape (..., batch, n_features), or SparseRows
         Inputs.
     y : Tensor or None
         Encoded targets.
@@ -30,63 +32,16 @@ class Batch(NamedTuple):
         Rows, of each member without those that fill up.
     """
 
-    X: Tensor
+    X: Any
     y: Any
     weight: Any
     n_rows: int | Tensor
 
-
-_BLOCK_ELEMENTS = 2**18  # of X that are gathered at a time: they stay in the cache
-
-
-class _Writeable:
-    """Lets torch wrap a read-only array, which it never writes to, without warning."""
-
-    def __init__(self, array: NDArray) -> None:
-        self.array = array
-        interface = array.__array_interface__
-        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
-
-
-def as_tensor(
-    array: NDArray, dtype: torch.dtype, device: str, name: str = "X"
-) -> Tensor:
-    """Wrap an array, without a copy where dtype, layout and device allow.
-
-    Parameters
-    ----------
-    array : ndarray
-        Any layout; read-only arrays and memory maps too.
-    dtype : torch.dtype
-        Of the tensor.
-    device : str
-        Of the tensor.
-    name : str, default="X"
-        What the array is to the user, for the error.
-
-    Returns
-    -------
-    tensor : Tensor
-        To be read only; row by row in memory, so that no bit depends on the layout.
-
-    Raises
-    ------
-    ValueError
-        If a value is too large for the dtype.
-    """
-    if any(stride < 0 for stride in array.strides) or not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="), order="C")
-    if not array.flags.writeable and array.size:
-        array = np.asarray(_Writeable(array))
-    tensor = torch.from_numpy(array)
-    if array.dtype == np.float64 and dtype == torch.float32:
-        tensor = tensor.to(dtype)
-        if not np.isfinite(tensor.numpy()).all():
-            raise ValueError(
-                f"Input {name} contains infinity or a value too large for "
-                "dtype('float32')."
-            )
-    return tensor.to(device, dtype).contiguous()
+    @property
+    def pair(self) -> tuple[Tensor, Any]:
+        """Inputs and targets as tensors, for code of a user's."""
+        X = self.X.to_dense() if isinstance(self.X, SparseRows) else self.X
+        return X, self.y
 
 
 class Data(Dataset):
@@ -95,7 +50,7 @@ class Data(Dataset):
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n, n_features)
-        Inputs. Sparse ones are made dense batch by batch, and memory maps are read so.
+        Inputs; of sparse ones and of memory maps a batch is taken at a time.
     y : ndarray of shape (n,) or (n, n_outputs), or None
         Encoded targets; integers stay integers.
     weight : ndarray of shape (n,) or (n_sets, n), or None
@@ -108,9 +63,13 @@ class Data(Dataset):
         Of the network.
     device : str
         Of the network.
+    multiplies_sparse : bool, default=False
+        Whether the network takes sparse rows.
 
     Attributes
     ----------
+    inputs : Inputs
+        Where the inputs lie.
     rows : ndarray of shape (n_rows,) or (n_members, n_rows), or None
         The rows; members that have fewer are filled up by their first one.
     lengths : ndarray of shape (n_members,) or None
@@ -127,9 +86,10 @@ class Data(Dataset):
         weight_sets: int | NDArray | None = None,
         dtype: torch.dtype,
         device: str,
+        multiplies_sparse: bool = False,
     ) -> None:
         self.dtype, self.device = dtype, device
-        self.X = X if is_read_by_batch(X) else as_tensor(X, dtype, device)
+        self.inputs = inputs_of(X, dtype, device, multiplies=multiplies_sparse)
         self.y = None if y is None else self._target(y)
         self.weight = None
         if weight is not None:
@@ -152,7 +112,7 @@ class Data(Dataset):
         return tensor.reshape(-1)
 
     def __len__(self) -> int:
-        return self.X.shape[0] if self.rows is None else self.rows.shape[-1]
+        return self.inputs.shape[0] if self.rows is None else self.rows.shape[-1]
 
     def take(self, rows: slice) -> Batch:
         """Take a slice of the rows.
@@ -167,9 +127,9 @@ class Data(Dataset):
         batch : Batch
             The rows.
         """
-        parts = (self.X, self.y, self.weight)
-        X, y, weight = (None if part is None else part[rows] for part in parts)
-        X = self._read(X)
+        parts = (self.y, self.weight)
+        y, weight = (None if part is None else part[rows] for part in parts)
+        X = self.inputs.take(rows)
         return Batch(X, y, weight, len(X))
 
     def with_rows(self, rows, weight_sets: int | NDArray | None) -> "Data":
@@ -195,7 +155,7 @@ class Data(Dataset):
         self.rows, self.lengths = _fill_up(rows)
         self.weight_sets, self.weight_starts = weight_sets, None
         if weight_sets is not None:
-            starts = np.asarray(weight_sets)[..., np.newaxis] * self.X.shape[0]
+            starts = np.asarray(weight_sets)[..., np.newaxis] * self.inputs.shape[0]
             self.weight_starts = self.on_device(starts)
 
     def on_device(self, positions: NDArray) -> Tensor:
@@ -217,27 +177,13 @@ class Data(Dataset):
         batch : Batch
             Shaped as `positions` in front.
         """
-        if isinstance(self.X, Tensor):
-            X = _select(self.X, index)
-        else:
-            X = self._read(self.X[positions.ravel()]).view(*positions.shape, -1)
-        y = None if self.y is None else _select(self.y, index)
+        X = self.inputs.select(positions, index)
+        y = None if self.y is None else select(self.y, index)
         weight = None
         if self.weight is not None:
             starts = self.weight_starts
-            weight = _select(self.weight, index if starts is None else index + starts)
+            weight = select(self.weight, index if starts is None else index + starts)
         return Batch(X, y, weight, positions.shape[-1])
-
-    def _read(self, X) -> Tensor:
-        if isinstance(X, Tensor):
-            return X
-        # NOTE[DIFF] sparse inputs: scikit-learn multiplies sparse matrices
-        return as_tensor(dense(X), self.dtype, self.device)
-
-
-def dense(array):
-    """Make an array of a sparse matrix, and leave others as they are."""
-    return array.toarray() if scipy.sparse.issparse(array) else array
 
 
 def _fill_up(rows) -> tuple[NDArray | None, NDArray | None]:
@@ -249,21 +195,6 @@ def _fill_up(rows) -> tuple[NDArray | None, NDArray | None]:
     for member, own in zip(filled, rows, strict=True):
         member[: len(own)] = own
     return filled, None if len(set(lengths)) == 1 else lengths
-
-
-def is_read_by_batch(X) -> bool:
-    """Whether inputs are better left where they are: compressed, or on the disk."""
-    if scipy.sparse.issparse(X):
-        return True
-    owner = X
-    while isinstance(owner, np.ndarray):
-        owner = owner.base
-    return isinstance(owner, mmap.mmap)
-
-
-def _select(tensor: Tensor, index: Tensor) -> Tensor:
-    taken = tensor.index_select(0, index.flatten())
-    return taken.view(*index.shape, *tensor.shape[1:])
 
 
 class Batches:
@@ -298,8 +229,10 @@ class Batches:
         self.sizes = [stop - start for start, stop in pairwise(bounds)]
         self._order = self._first_order()
         n_orders = 1 if self._order is None else len(np.atleast_2d(self._order))
-        n_elements = n_orders * batch_size * data.X.shape[1]
-        self._n_in_block = max(1, _BLOCK_ELEMENTS // n_elements)
+        rows_at_once = data.inputs.rows_at_once
+        self._n_in_block = max(1, rows_at_once // (n_orders * batch_size))
+        n_blocks = data.inputs.window // (n_orders * batch_size * self._n_in_block)
+        self._n_in_window = max(1, n_blocks) * self._n_in_block  # of a stream
         self._parts = [self._part(start, stop) for start, stop in pairwise(bounds)]
 
     def _part(self, start: int, stop: int) -> tuple[Tensor, Tensor] | None:
@@ -319,6 +252,9 @@ class Batches:
         index = None if self._order is None else self.data.on_device(self._order)
         start = 0
         for i in range(0, len(self.sizes), self._n_in_block):
+            if self._order is not None and i % self._n_in_window == 0:
+                n_rows = sum(self.sizes[i : i + self._n_in_window])
+                self.data.inputs.read(self._order[..., start : start + n_rows])
             sizes = self.sizes[i : i + self._n_in_block]
             rows = slice(start, start + sum(sizes))
             batches = self._split(self._block(rows, index), sizes)
@@ -340,15 +276,20 @@ class Batches:
         return order if n_members == 1 else np.tile(order, (n_members, 1))
 
     def _shuffle(self) -> None:
-        # as scikit-learn, each epoch shuffles the order of the last one
         if self._order is None or not self.random_states:
             return
-        orders = np.atleast_2d(self._order)
+        orders, inputs = np.atleast_2d(self._order), self.data.inputs
         lengths = self.data.lengths
         lengths = np.full(len(orders), len(self.data)) if lengths is None else lengths
         members = zip(orders, self.random_states, lengths, strict=True)
         for order, random_state, n in members:
-            order[:n] = order[:n][random_state.permutation(n)]
+            if inputs.window:
+                window = self._n_in_window * self.sizes[0]
+                sizes = {"piece": inputs.piece, "window": window}
+                order[:n] = shuffle_pieces(order[:n], random_state, **sizes)
+            else:
+                # as scikit-learn, each epoch shuffles the order of the last one
+                order[:n] = order[:n][random_state.permutation(n)]
 
     def _block(self, rows: slice, index: Tensor | None) -> Batch:
         if self._order is None or index is None:
@@ -356,6 +297,8 @@ class Batches:
         return self.data.select(self._order[..., rows], index[..., rows])
 
     def _split(self, block: Batch, sizes: list[int]) -> Iterator[Batch]:
+        if len(sizes) == 1:
+            return iter([block])
         X, y, weight, _ = block
         axis = X.ndim - 2
         empty = [None] * len(sizes)

@@ -11,13 +11,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from sk_deep._base import BaseMLP, stochastic_only
-from sk_deep._batches import dense
 from sk_deep._compat import (
     Interval,
     StrOptions,
     check_partial_fit_first_call,
     fit_context,
 )
+from sk_deep._tensors import dense
 from sk_deep.losses import LOSSES, get_loss, losses_on
 
 
@@ -246,6 +246,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         step is small, weights times batch size up to 10**6, and float32 otherwise.
         Predictions are of the float dtype of their inputs.
 
+    accelerator : accelerate.Accelerator, default=None
+        Processes that train the network together, on several GPUs or hosts (S. Gugger
+        et al., "Accelerate", Hugging Face, 2022; `pip install 'sk_deep[accelerate]'`).
+        Each of them, started by `accelerate launch` or `torchrun`, calls `fit` with the
+        same data and parameters, and computes the gradients of its share of each batch:
+        the result is that of one process, to rounding, but for the masks of dropout. It
+        names the device; `normalization="batch"` needs whole batches and is refused.
+
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
@@ -412,6 +420,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         callbacks=None,
         device="auto",
         dtype="auto",
+        accelerator=None,
     ):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -467,6 +476,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             callbacks=callbacks,
             device=device,
             dtype=dtype,
+            accelerator=accelerator,
         )
         self.label_smoothing = label_smoothing
         self.class_weight = class_weight

@@ -12,6 +12,7 @@ from sklearn.model_selection._validation import _fit_and_score as fit_and_score
 from sklearn.model_selection._validation import _score as score
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import (
+    HasMethods,
     Interval,
     Options,
     StrOptions,
@@ -207,6 +208,7 @@ __all__ = [
     "OF_A_WATCHED_FIT",
     "PARENT_TASK",
     "BaseSearchCV",
+    "HasMethods",
     "Interval",
     "Options",
     "StrOptions",

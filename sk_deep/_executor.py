@@ -4,6 +4,7 @@ import contextlib
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -34,6 +35,8 @@ _STACK_BYTES = {"cpu": 2**23}
 _STACK_BYTES_ELSEWHERE = 2**31
 _INPUT_BYTES = 2**28  # of the inputs that steps before networks give, at a time
 _SMALLEST_SHARE = 12  # members for which a worker of its own is worth it
+_N_TRIES = 3  # of fits whose workers are lost
+_LOST = CancelledError, BrokenExecutor  # as dask and as loky tell of lost workers
 _OF_JOBS = ("scorer", "fit_params", "score_params", "return_train_score", "error_score")
 
 
@@ -128,7 +131,7 @@ class StackExecutor:
         if self.verbose > 0:
             for reason, n in Counter(alone.values()).items():
                 print(f"{n} of {len(found)} fits go one by one: {reason}")
-        results = self.parallel(_again(calls[i]) for i in alone)
+        results = self._run_calls([_again(calls[i]) for i in alone])
         for i, result in zip(alone, results, strict=True):
             found[i] = result
         _raise_out_of_memory(result["fit_error"] for result in found)
@@ -149,20 +152,30 @@ class StackExecutor:
             for group in groups.values()
             for chunk in self._cut(group, calls, inputs)
         ]
-        jobs.sort(key=_work, reverse=True)
+        if not jobs:
+            return
+        X, y = calls[0].X, calls[0].y
+        jobs.sort(key=lambda job: _work(job, X), reverse=True)
         run = self._run_jobs if any(map(_is_told, calls)) else self._run_all
-        for job, results in run(jobs):
+        for job, results in run(jobs, X, y):
             for task, result in zip(job.tasks, results, strict=True):
                 found[task.index] = result
                 if isinstance(result, dict):
                     _tell(calls[task.index], result)
 
-    def _run_all(self, jobs: list[Job]) -> Iterable[tuple[Job, list]]:
+    def _run_all(self, jobs: list[Job], X, y) -> Iterable[tuple[Job, list]]:
         """Run jobs, and give each with its results."""
-        all_results = self.parallel(delayed(Job.run)(job) for job in jobs)
+        all_results = self._run_calls([delayed(Job.run)(job, X, y) for job in jobs])
         return zip(jobs, all_results, strict=True)
 
-    def _run_jobs(self, jobs: list[Job]) -> Iterator[tuple[Job, list]]:
+    def _run_calls(self, calls: list[tuple]) -> list:
+        """Run delayed calls, again where a worker was lost, with what it had."""
+        for _ in range(_N_TRIES - 1):
+            with contextlib.suppress(*_LOST):
+                return self.parallel(calls)
+        return self.parallel(calls)
+
+    def _run_jobs(self, jobs: list[Job], X, y) -> Iterator[tuple[Job, list]]:
         """Run jobs, and yield each with its results as soon as it has finished."""
         try:
             # on the workers that those of the search are, too
@@ -172,14 +185,20 @@ class StackExecutor:
                 pre_dispatch=self.parallel.pre_dispatch,
             )
         except ValueError:  # as of "multiprocessing"
-            yield from self._run_all(jobs)
+            yield from self._run_all(jobs, X, y)
             return
-        outputs = parallel(delayed(_run)(i, job) for i, job in enumerate(jobs))
-        try:
-            for i, results in outputs:
-                yield jobs[i], results
-        finally:
-            _close(outputs)
+        left = dict(enumerate(jobs))
+        for tries_left in reversed(range(_N_TRIES)):
+            outputs = parallel([delayed(_run)(i, job, X, y) for i, job in left.items()])
+            try:
+                for i, results in outputs:
+                    yield left.pop(i), results
+                return
+            except _LOST:
+                if not tries_left:
+                    raise
+            finally:
+                _close(outputs)
 
     def _fit_steps(self, tasks: list[Task], calls: list[Call]) -> dict[tuple, Any]:
         """Fit the steps before the networks, once per split and set of parameters."""
@@ -193,7 +212,7 @@ class StackExecutor:
             _, X, y, options = calls[task.index]
             given = [options[name] for name in names]
             fits.append(delayed(fit_steps)(task.model, X, y, *given))
-        return dict(zip(one_of, self.parallel(fits), strict=True))
+        return dict(zip(one_of, self._run_calls(fits), strict=True))
 
     def _cut(
         self, tasks: list[Task], calls: list[Call], inputs: dict[tuple, Inputs]
@@ -228,9 +247,9 @@ def _task(i: int, call: Call) -> Task | str:
     return make_task(i, split, call.model, call.y, call.options["parameters"])
 
 
-def _run(i: int, job: Job) -> tuple[int, list]:
+def _run(i: int, job: Job, X, y) -> tuple[int, list]:
     """Run a job, and tell which one it was."""
-    return i, job.run()
+    return i, job.run(X, y)
 
 
 def _close(outputs: Generator) -> None:
@@ -260,7 +279,7 @@ def _waves(tasks: list[Task], calls: list[Call]) -> Iterator[list[Task]]:
 
 
 def _job(tasks: list[Task], calls: list[Call], inputs: dict[tuple, Inputs]) -> Job:
-    _, X, y, options = calls[tasks[0].index]
+    options = calls[tasks[0].index].options
     splits = {}
     for task in tasks:
         own = calls[task.index].options
@@ -268,18 +287,16 @@ def _job(tasks: list[Task], calls: list[Call], inputs: dict[tuple, Inputs]) -> J
     own_inputs = {task.inputs for task in tasks} & set(inputs)
     return Job(
         tasks,
-        X,
-        y,
         splits,
         {key: inputs[key] for key in own_inputs},
         {name: options[name] for name in _OF_JOBS},
     )
 
 
-def _work(job: Job) -> int:
+def _work(job: Job, X) -> int:
     """Estimate what a job takes, to begin with the longest."""
     first = job.tasks[0]
-    X = job.X if first.steps is None else job.inputs[first.inputs].X_train
+    X = X if first.steps is None else job.inputs[first.inputs].X_train
     return len(job.tasks) * _member_bytes(first.network, X)
 
 

@@ -131,6 +131,8 @@ def reason_against(estimator: BaseMLP) -> str | None:
     for name, value in alone.items():
         if getattr(estimator, name) != value:
             return f"{name}={getattr(estimator, name)!r}"
+    if estimator.accelerator is not None:
+        return "accelerator has processes of its own"
     return None
 
 

@@ -18,6 +18,7 @@ from sk_deep._graphs import Way
 from sk_deep._paces import Pace, group_members
 from sk_deep._penalty import Number, decay, penalise
 from sk_deep._steps import MeanLoss, Step, total_loss
+from sk_deep._team import Team
 from sk_deep._threads import threads_for
 from sk_deep.augmentation import Augment
 from sk_deep.losses import Criterion, smooth, soft_targets
@@ -54,6 +55,8 @@ class Net(NeuralNet):
         What is done to each batch.
     random_states : sequence of RandomState, default=()
         Each member's source of shuffles; empty does not shuffle.
+    team : Team, default=None
+        The processes that train this network together; None is this one alone.
     **kwargs : dict
         Arguments of `skorch.NeuralNet`.
 
@@ -93,6 +96,7 @@ class Net(NeuralNet):
         label_smoothing: float | NDArray = 0.0,
         augmentation: Augment | None = None,
         random_states: Sequence[RandomState] = (),
+        team: Team | None = None,
         **kwargs,
     ) -> None:
         self.solver = solver
@@ -102,6 +106,7 @@ class Net(NeuralNet):
         self.label_smoothing = label_smoothing
         self.augmentation = augmentation
         self.random_states = random_states
+        self.team = team
         self.quorum = 0.0
         self.resume: Callable[[], None] | None = None
         super().__init__(module, criterion, **kwargs)
@@ -172,7 +177,7 @@ class Net(NeuralNet):
         if not isinstance(dataset, Data):
             dataset = self.data(dataset.X)
         if not training:
-            return Batches(dataset, self.chunk_size)
+            return Batches(dataset, self.chunk_size(dataset.inputs.width))
         return Batches(
             dataset,
             self.batch_size,
@@ -194,13 +199,24 @@ class Net(NeuralNet):
             weight_sets=weight_sets,
             dtype=flat.dtype,
             device=flat.device,
+            multiplies_sparse=self.augmentation is None and self.module_.takes_sparse,
         )
 
-    @property
-    def chunk_size(self) -> int:
-        """Rows that go through the network at a time in prediction, in whole groups."""
+    def chunk_size(self, width: int) -> int:
+        """Count the rows that are predicted at a time, in whole groups.
+
+        Parameters
+        ----------
+        width : int
+            Values of a row of inputs.
+
+        Returns
+        -------
+        size : int
+            The number.
+        """
         a = self.module_.architecture
-        widest = max(a["n_features"], a["n_outputs"], *a["hidden_units"], 1)
+        widest = max(width, a["n_outputs"], *a["hidden_units"], 1)
         n_groups = _CHUNK_ELEMENTS // (widest * a["n_members"] * ROW_GROUP)
         return ROW_GROUP * max(_MIN_GROUPS, n_groups)
 
@@ -284,6 +300,8 @@ class Net(NeuralNet):
         datasets = {"dataset_train": X, "dataset_valid": y}
         if self.resume is not None:
             self.resume()
+            if self.team is not None:
+                self.team.check_same("finished epochs", self.n_finished_)
         for _ in range(self.n_finished_, epochs or self.max_epochs):
             if self.is_over():
                 break
@@ -339,11 +357,14 @@ class Net(NeuralNet):
                 if varies:
                     self._set_rates(i / len(iterator), (i + 1) / len(iterator))
                 mean_loss.add(step(batch))
-        self.record(f"{prefix}_loss", mean_loss.value())
+        loss = mean_loss.value()
+        if training and self.team is not None:
+            loss = self.team.add_up_numbers(loss)
+        self.record(f"{prefix}_loss", loss)
 
     def _hooked(self, step_fn: Callable[[Batch], Step], batch: Batch) -> Step:
         """Take a step, and tell the callbacks."""
-        known = {"batch": batch[:2], "training": self.module_.training}
+        known = {"batch": batch.pair, "training": self.module_.training}
         self._notify_batch("on_batch_begin", **known)
         step = step_fn(batch)
         if "on_batch_end" in self.hooked_:
@@ -396,6 +417,11 @@ class Net(NeuralNet):
         """Whether training draws from the network's generator."""
         return bool(self.module_.dropout_layers()) or self.augmentation is not None
 
+    def seed_noise(self, seed: int) -> None:
+        """Seed the network's generator; each process of a team draws its own masks."""
+        rank = 0 if self.team is None else self.team.rank
+        self.module_.generator.manual_seed(seed + rank)
+
     def prepare(self, batch: Batch) -> Batch:
         """Augment a batch, and smooth its labels.
 
@@ -414,11 +440,11 @@ class Net(NeuralNet):
         X, y, weight, n_rows = batch
         if self.augmentation is not None:
             if self.augmentation.mixes_targets:
-                y = self._soft_targets(y, X)
+                y = self._soft_targets(y)
             X, y, weight = self.augmentation(X, y, weight, self.module_.generator)
             self._check_number_of_classes(y)
         if self.smooths_labels_:
-            y = self._soft_targets(y, X)
+            y = self._soft_targets(y)
             is_indicator = self.criterion_.kind == "binary"
             amount = self.label_smoothing_
             if isinstance(amount, Tensor):
@@ -436,8 +462,9 @@ class Net(NeuralNet):
                 f" y is of shape {tuple(y.shape)}."
             )
 
-    def _soft_targets(self, y: Tensor, like: Tensor) -> Tensor:
-        return soft_targets(y, self.module_.architecture["n_outputs"], like)
+    def _soft_targets(self, y: Tensor) -> Tensor:
+        module = self.module_
+        return soft_targets(y, module.architecture["n_outputs"], module.flat)
 
     def gradient(self, differentiate: Way, batch: Batch) -> Step:
         """Put the gradient of a batch's loss into the flat buffer.
@@ -458,8 +485,14 @@ class Net(NeuralNet):
             What tells the loss.
         """
         X, y, weight, n_rows = batch
-        share, total = (1 / n_rows, n_rows) if weight is None else _shares(weight)
+        team = self.team
+        if team is not None:
+            X, y, weight = team.share(X, y, weight)
+        share, total = (1 / n_rows, n_rows) if weight is None else _shares(weight, team)
         raw, losses = differentiate(X, y, share)
+        if team is not None:
+            gradient = differentiate.module.flat_grad
+            gradient.copy_(team.add_up(gradient))
         norm, strength = None, self.alpha_ / total
         if self.is_penalised_:
             norm = penalise(differentiate.module, strength, self.l1_ratio_)
@@ -468,9 +501,11 @@ class Net(NeuralNet):
             self._notify_batch(
                 "on_grad_computed",
                 named_parameters=named,
-                batch=batch[:2],
+                batch=batch.pair,
                 training=True,
             )
+        if team is not None and team.rank > 0:
+            norm = None  # the first process counts the penalty
         if weight is None:
             return Step(raw, y, n_rows, None, losses, norm, self.alpha_ / 2)
         counts = n_rows.unsqueeze(-1) if isinstance(n_rows, Tensor) else n_rows
@@ -479,7 +514,8 @@ class Net(NeuralNet):
 
     def loss(self, step: Step) -> Tensor:
         """Compute the loss of a step, () or (n_members,)."""
-        return total_loss(self.criterion_, [step]) / step.size
+        loss = total_loss(self.criterion_, [step]) / step.size
+        return loss if self.team is None else self.team.add_up(loss)
 
     def _set_rates(self, done: float, next_done: float) -> None:
         """Set the learning rates, with the given parts of the epoch done."""
@@ -538,6 +574,8 @@ class Net(NeuralNet):
         values : ndarray of shape (n_members,) or ()
             The values.
         """
+        if self.team is not None:  # all decide by the same numbers
+            values = self.team.agree(values)
         self.epoch_values_[name] = values = np.atleast_1d(values)
         mean = values[0] if len(values) == 1 else values[self.trained_].mean()
         self._history_row()[name] = float(mean)
@@ -580,7 +618,7 @@ class Net(NeuralNet):
 
     def evaluation_step(self, batch, training=False):
         """Compute the raw outputs of a batch, for skorch's own prediction."""
-        return super().evaluation_step(batch[:2], training=training)
+        return super().evaluation_step(batch.pair, training=training)
 
 
 def make_net(
@@ -655,9 +693,11 @@ def _has_stopped(callback) -> bool:
     return isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
 
 
-def _shares(weight: Tensor) -> tuple[Tensor, Tensor]:
+def _shares(weight: Tensor, team: Team | None) -> tuple[Tensor, Tensor]:
     """Share of each row in the batch's loss, w / sum(w), and the sum."""
     total = weight.sum(dim=-1, keepdim=True)
+    if team is not None:
+        total = team.add_up(total)
     # NOTE[DIFF] batches that weigh nothing: scikit-learn divides by zero
     total = total.where(total > 0, torch.inf)
     return weight / total, total.squeeze(-1)

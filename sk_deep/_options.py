@@ -21,6 +21,7 @@ from sk_deep._compat import is_in_bad_fork
 from sk_deep._embeddings import count_embedding_weights
 from sk_deep._paces import Pace
 from sk_deep._params import check_names, check_params
+from sk_deep._team import Team, team_of
 from sk_deep.activations import ACTIVATIONS, get_activation
 from sk_deep.augmentation import Augment, get_augmentation
 from sk_deep.callbacks import Checkpoint, DropoutAnnealing, GradientClip, MaxNorm
@@ -273,7 +274,7 @@ def dtype(estimator, X, n_weights: int, n_rows: int) -> str:
     # NOTE[DIFF] automatic dtype: scikit-learn's is that of X
     on_cpu = torch.device(device(estimator)).type == "cpu"
     is_small = n_weights * n_rows <= _SMALL_STEP
-    return "float64" if X.dtype == np.float64 and on_cpu and is_small else "float32"
+    return "float64" if X.dtype != np.float32 and on_cpu and is_small else "float32"
 
 
 def n_weights(arch: Mapping[str, Any]) -> int:
@@ -292,9 +293,27 @@ def n_embedding_weights(arch: Mapping[str, Any]) -> int:
     return arch["n_members"] * count_embedding_weights(*shapes)
 
 
+def team(estimator) -> Team | None:
+    """Team of processes that train together; None is this one alone."""
+    found = team_of(estimator.accelerator)
+    if found is not None and mixes_rows(estimator):
+        raise ValueError(
+            f"normalization={estimator.normalization!r} needs whole batches, however: "
+            f"{found.size} processes of an accelerator share each."
+        )
+    return found
+
+
 def device(estimator) -> str:
     """Torch device to train on."""
     name = estimator.device
+    if estimator.accelerator is not None:
+        if name != "auto":
+            raise ValueError(
+                "device must be 'auto' with an accelerator, which knows its device, "
+                f"however: {name!r}."
+            )
+        return str(torch.empty(0, device=estimator.accelerator.device).device)
     # NOTE[DIFF] automatic device: scikit-learn trains on the CPU
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

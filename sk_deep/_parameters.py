@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sk_deep._columns import NUMERICAL_EMBEDDINGS, SCALINGS
-from sk_deep._compat import Interval, Options, StrOptions
+from sk_deep._compat import HasMethods, Interval, Options, StrOptions
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
@@ -91,6 +91,7 @@ class Parameters(BaseEstimator, ABC):
         "callbacks": [list, None],
         "device": [str],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
+        "accelerator": [HasMethods(["reduce"]), None],
     }
 
     @abstractmethod
@@ -150,6 +151,7 @@ class Parameters(BaseEstimator, ABC):
         callbacks,
         device,
         dtype,
+        accelerator,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -204,3 +206,4 @@ class Parameters(BaseEstimator, ABC):
         self.callbacks = callbacks
         self.device = device
         self.dtype = dtype
+        self.accelerator = accelerator

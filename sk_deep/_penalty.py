@@ -33,11 +33,11 @@ def penalise(module: MLP, strength: Number, l1_ratio: Number) -> Tensor:
     weights, gradient = module.weights, module.weights_grad
     if not isinstance(l1_ratio, Tensor) and not l1_ratio:
         _add(gradient, weights, strength)
-        return torch.linalg.vecdot(weights, weights)
+        return _dot(weights, weights)
     part = _of_members(l1_ratio)
     signs, ridge = weights.sign(), (1 - part) * weights
     _add(gradient, ridge + part * signs, strength)
-    return torch.linalg.vecdot(weights, ridge + 2 * part * signs)
+    return _dot(weights, ridge + 2 * part * signs)
 
 
 def decay(module: MLP, strength: Number, l1_ratio: Number) -> None:
@@ -57,6 +57,13 @@ def decay(module: MLP, strength: Number, l1_ratio: Number) -> None:
     if isinstance(part, Tensor) or part > 0:
         weights.sub_(rate * part * weights.sign())
     weights.mul_(1 - rate * (1 - part))
+
+
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    """Dot products of the members, without memory for the products of the values."""
+    if one.ndim == 1:
+        return torch.dot(one, other)
+    return torch.bmm(one.unsqueeze(-2), other.unsqueeze(-1)).flatten()
 
 
 def _of_members(value: Number) -> Number:

@@ -3,17 +3,21 @@
 import functools
 from collections.abc import Callable, Iterator
 from numbers import Integral
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import scipy.sparse
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sk_deep._batches import as_tensor, dense
 from sk_deep._compat import is_hooked
+from sk_deep._inputs import drop_pages
 from sk_deep._net import ROW_GROUP, Net
+from sk_deep._sparse import SparseRows, is_worth_it
 from sk_deep._state import net_from_state, net_state
+from sk_deep._tensors import as_tensor, float_dtype
 from sk_deep._threads import threads_for
 from sk_deep.exceptions import DivergenceError
 from sk_deep.network import MLP
@@ -45,7 +49,8 @@ def predict_outputs(net: Net, X) -> NDArray:
     outputs : ndarray of shape (n, n_outputs)
         Of the dtype of X.
     """
-    found = np.empty((X.shape[0], net.module_.architecture["n_outputs"]), X.dtype)
+    n_outputs = net.module_.architecture["n_outputs"]
+    found = np.empty((X.shape[0], n_outputs), float_dtype(X))
     link = net.criterion_.inverse_link
     for rows, outputs in _by_chunks(net, X, _function(net.module_), link):
         found[rows] = outputs.mean(axis=0) if net.module_.members else outputs
@@ -85,7 +90,8 @@ def _member_outputs(
     link: Callable[[Tensor], Tensor],
 ) -> NDArray:
     a = net.module_.architecture
-    found = np.empty((a["n_members"], X.shape[0], a["n_outputs"]), X.dtype)
+    shape = a["n_members"], X.shape[0], a["n_outputs"]
+    found = np.empty(shape, float_dtype(X))
     for rows, outputs in _by_chunks(net, X, compute, link):
         found[:, rows] = outputs
     return found
@@ -162,7 +168,7 @@ def hidden_values(net: Net, X, n_layers: int) -> NDArray:
     """
     a = net.module_.architecture
     n_units = a["n_members"] * a["hidden_units"][n_layers - 1]
-    found = np.empty((X.shape[0], n_units), X.dtype)
+    found = np.empty((X.shape[0], n_units), float_dtype(X))
     compute = functools.partial(net.module_.hidden_values, n_layers=n_layers)
     for rows, values in _by_chunks(net, X, _quiet(compute)):
         found[rows] = np.moveaxis(values, -2, 0).reshape(-1, n_units)
@@ -213,11 +219,14 @@ def _by_chunks(
     of a row nearly does not depend on the rows beside it.
     """
     # NOTE[DIFF] dtype of predictions: scikit-learn's is float64 if X or a weight is
-    dtype = torch.float32 if X.dtype == np.float32 else torch.float64
-    n_rows, size = X.shape[0], net.chunk_size
+    dtype = getattr(torch, float_dtype(X))
+    multiplies = scipy.sparse.issparse(X) and (
+        net.module_.takes_sparse and is_worth_it(X)
+    )
+    n_rows, size = X.shape[0], net.chunk_size(1 if multiplies else X.shape[1])
     work = net.module_.flat.numel() * min(size, n_rows)
     for start in range(0, n_rows, size):
-        inputs = _whole_groups(X[start : start + size], net.module_.flat)
+        inputs = _whole_groups(X[start : start + size], net.module_.flat, multiplies)
         with threads_for(work):
             values = link(compute(inputs).to(_CPU, dtype)).numpy()
         # NOTE[DIFF] predictions that are not finite: scikit-learn gives them
@@ -227,15 +236,15 @@ def _by_chunks(
                 "not finite: scale X as in the fit."
             )
         yield slice(start, start + size), values[..., : n_rows - start, :]
+        drop_pages(X)
 
 
-def _whole_groups(X, like: Tensor) -> Tensor:
+def _whole_groups(X, like: Tensor, multiplies: bool) -> Any:
     """Take rows to the dtype and the device of a tensor, in whole groups."""
-    X = dense(X)
-    n_rows, n_features = X.shape
-    n_missing = -n_rows % ROW_GROUP
-    if n_missing:
-        padded = np.zeros((n_rows + n_missing, n_features), X.dtype)
-        padded[:n_rows] = X
-        X = padded
+    n_rows = -(-X.shape[0] // ROW_GROUP) * ROW_GROUP
+    if scipy.sparse.issparse(X):
+        rows = SparseRows(X, like.dtype, n_rows)
+        return rows if multiplies else rows.to_dense().to(like.device)
+    if n_rows > X.shape[0]:
+        X = np.pad(X, [(0, n_rows - X.shape[0]), (0, 0)])
     return as_tensor(X, like.dtype, like.device)

@@ -7,8 +7,8 @@ from sklearn.preprocessing import StandardScaler
 
 from sk_deep import _options
 from sk_deep._base import BaseMLP, stochastic_only
-from sk_deep._batches import dense
 from sk_deep._compat import StrOptions, fit_context
+from sk_deep._tensors import dense
 from sk_deep.losses import get_loss, losses_on
 
 
@@ -218,6 +218,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         step is small, weights times batch size up to 10**6, and float32 otherwise.
         Predictions are of the float dtype of their inputs.
 
+    accelerator : accelerate.Accelerator, default=None
+        Processes that train the network together, on several GPUs or hosts (S. Gugger
+        et al., "Accelerate", Hugging Face, 2022; `pip install 'sk_deep[accelerate]'`).
+        Each of them, started by `accelerate launch` or `torchrun`, calls `fit` with the
+        same data and parameters, and computes the gradients of its share of each batch:
+        the result is that of one process, to rounding, but for the masks of dropout. It
+        names the device; `normalization="batch"` needs whole batches and is refused.
+
     target_scaling : "standard" or None, default=None
         Scales the targets that the network learns to mean 0 and standard deviation 1,
         and its predictions back. Losses and curves are those of scaled targets. It is
@@ -382,6 +390,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         callbacks=None,
         device="auto",
         dtype="auto",
+        accelerator=None,
         target_scaling=None,
     ):
         super().__init__(
@@ -438,6 +447,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             callbacks=callbacks,
             device=device,
             dtype=dtype,
+            accelerator=accelerator,
         )
         self.target_scaling = target_scaling
 

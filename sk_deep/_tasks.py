@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from sk_deep import _options
-from sk_deep._batches import is_read_by_batch
 from sk_deep._classifier import MLPClassifier
 from sk_deep._columns import reads_columns
 from sk_deep._compat import (
@@ -32,6 +30,7 @@ from sk_deep._compat import (
     score,
     validate_parameter_constraints,
 )
+from sk_deep._inputs import is_mapped
 from sk_deep._members import (
     Member,
     Source,
@@ -226,8 +225,6 @@ class Job:
     ----------
     tasks : list of Task
         The tasks.
-    X, y : array-like
-        All data.
     splits : dict
         Positions that train and that test, of each split.
     inputs : dict
@@ -238,17 +235,22 @@ class Job:
     """
 
     tasks: list[Task]
-    X: Any
-    y: Any
     splits: dict[Any, tuple[NDArray, NDArray]]
     inputs: dict[tuple, Inputs]
     options: dict[str, Any]
+    X: Any = field(default=None, init=False)
+    y: Any = field(default=None, init=False)
     known: dict[tuple, Any] = field(default_factory=dict, init=False)
 
-    def run(self) -> list[dict[str, Any] | str]:
+    def run(self, X, y) -> list[dict[str, Any] | str]:
         """Train and score.
 
         What fails here is to be fitted alone, which tells of it in its own way.
+
+        Parameters
+        ----------
+        X, y : array-like
+            All data. They are no part of a job, so that workers get them once.
 
         Returns
         -------
@@ -256,6 +258,7 @@ class Job:
             For each task the result that `_fit_and_score` would give, or the reason why
             it is to be fitted alone.
         """
+        self.X, self.y = X, y
         results: dict[Task, Any] = {}
         given = {task: set(vars(task.network)) for task in self.tasks}
         stacks = defaultdict(list)
@@ -272,6 +275,7 @@ class Job:
                 results.update(self._train(stack, overhead))
             except Exception as error:
                 results.update({task: str(error) for task, _ in stack})
+        self.X = self.y = None
         self.known.clear()
         for task, names in given.items():
             _forget(task.network, names)
@@ -314,7 +318,7 @@ class Job:
     def _all_rows(self, task: Task) -> tuple[dict[str, Any], Any, NDArray]:
         network = task.network._copy()
         X, y = network._validate(self.X, self.y, reset=True)
-        if not scipy.sparse.issparse(X) and is_read_by_batch(X):
+        if is_mapped(X):
             X = np.array(X)  # of a memory map, all splits together need all rows
         return _further(network, task.network), X, y
 

@@ -63,7 +63,8 @@ def unit_states(net: Net, X) -> list[UnitStates]:
     neural networks", AISTATS 2010 (saturated units).
     """
     net = net_from_state(net_state(net, with_training=False), device=net.device)
-    with threads_for(net.module_.flat.numel() * min(net.chunk_size, X.shape[0])):
+    n_rows = min(net.chunk_size(X.shape[1]), X.shape[0])
+    with threads_for(net.module_.flat.numel() * n_rows):
         counts = [_Counts(layer.activation) for layer in net.module_.hidden_layers()]
         for batch in net.get_iterator(net.data(X)):
             x = net.module_.inputs(batch.X)

@@ -17,6 +17,7 @@ from sk_deep._batches import Data
 from sk_deep._compat import predicts_only
 from sk_deep._net import Net
 from sk_deep._state import member_net
+from sk_deep._tensors import float_dtype
 
 
 class Validation(NamedTuple):
@@ -216,15 +217,16 @@ def _scorer_score(estimators: Sequence, parts: Sequence[Part], scorer: Callable)
             vars(candidate).pop(name, None)
         candidate.n_features_in_ = parts[0].X.shape[1]
     looks_inside = not predicts_only(scorer)
-    dtype = torch.float32 if parts[0].X.dtype == np.float32 else torch.float64
+    dtype = getattr(torch, float_dtype(parts[0].X))
 
     def score_one(net: Net, i: int, outputs: NDArray) -> float:
         candidate, part = candidates[i], parts[i]
-        X = part.X[part.rows]
         if looks_inside:
+            X = part.X[part.rows]
             candidate.net_ = member_net(net, i)
         else:
-            serve(candidate, net, outputs[: X.shape[0]])
+            X = np.empty((len(part.y), 0))  # the outputs are known
+            serve(candidate, net, outputs[: len(X)])
         weight = {} if part.weight is None else {"sample_weight": part.weight}
         try:
             return scorer(candidate, X, part.y, **weight)

@@ -17,31 +17,14 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sk_deep._compat import is_hooked
 from sk_deep._embeddings import Embeddings, draw_embeddings, n_values
+from sk_deep._sparse import SparseRows
+from sk_deep._tensors import is_narrow
 from sk_deep.activations import Activation, get_activation
 from sk_deep.dropouts import DROPOUTS, Dropout, dropout_of_inputs
 from sk_deep.initializers import INITIALIZERS, Draw
 from sk_deep.normalizations import NORMALIZATIONS
-
-
-def is_narrow(weight: Tensor) -> bool:
-    """Whether products with a weight are better transposed.
-
-    For a result that is a few columns wide, the usual BLAS kernels take up to four
-    times as long as for its transpose, and up to twenty times as long where an operand
-    is transposed in memory.
-
-    Parameters
-    ----------
-    weight : Tensor of shape (..., n_in, n_out)
-        The weight.
-
-    Returns
-    -------
-    is_narrow : bool
-        Whether n_out is small, but not 1.
-    """
-    return 1 < weight.shape[-1] <= 16
 
 
 class Linear(nn.Module):
@@ -77,12 +60,21 @@ class Linear(nn.Module):
         """
         add_product = torch.addmm if weight.ndim == 2 else torch.baddbmm
         if is_narrow(weight):
-            bias, weight = bias.unsqueeze(-1), weight.mT
-            return lambda x, out=None: (
-                add_product(bias, weight, x.mT, out=None if out is None else out.mT).mT
-            )
-        bias = bias.unsqueeze(-2)
-        return lambda x, out=None: add_product(bias, x, weight, out=out)
+            column, transposed = bias.unsqueeze(-1), weight.mT
+
+            def dense(x: Tensor, out: Tensor | None = None) -> Tensor:
+                out = None if out is None else out.mT
+                return add_product(column, transposed, x.mT, out=out).mT
+
+        else:
+            row = bias.unsqueeze(-2)
+
+            def dense(x: Tensor, out: Tensor | None = None) -> Tensor:
+                return add_product(row, x, weight, out=out)
+
+        return lambda x, out=None: (
+            x.affine(weight, bias, out) if isinstance(x, SparseRows) else dense(x, out)
+        )
 
 
 class Hidden(nn.Module):
@@ -333,6 +325,19 @@ class MLP(nn.Module):
     def _embeds_plainly(self) -> bool:
         """Whether the embeddings are tables, of which nothing is dropped."""
         return not self.architecture["n_periodic"] and self.input_dropout is None
+
+    @property
+    def takes_sparse(self) -> bool:
+        """Whether on the CPU one linear map takes the inputs, and no user's code."""
+        dropouts = [layer.dropout for layer in self.hidden_layers()[:1]]
+        return (
+            not self.members
+            and self.flat.device.type == "cpu"
+            and self.embeddings is None
+            and self.input_dropout is None
+            and all(dropout is None or dropout.multiplies for dropout in dropouts)
+            and not any(is_hooked(part) for part in self.modules())
+        )
 
     def bare(self) -> Callable[[Tensor], Tensor]:
         """Build the function of a plain network in prediction.

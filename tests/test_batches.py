@@ -27,21 +27,21 @@ def _mapped(X, folder):
 
 
 def test_arrays_of_the_networks_dtype_are_not_copied(X):
-    assert np.shares_memory(Data(X, **FLOAT32).X.numpy(), X)
+    assert np.shares_memory(Data(X, **FLOAT32).inputs.tensor.numpy(), X)
 
 
 def test_arrays_of_another_dtype_are_copied_once(X):
     data = Data(X.astype(float), **FLOAT32)
-    assert data.X.dtype == torch.float32
-    np.testing.assert_array_equal(data.X, X)
+    assert data.inputs.tensor.dtype == torch.float32
+    np.testing.assert_array_equal(data.inputs.tensor, X)
 
 
 @pytest.mark.parametrize("view", [lambda X: X, lambda X: X[2:], check_array])
 def test_memory_maps_stay_on_the_disk(view, X, tmp_path):
     mapped = view(_mapped(X.astype(float), tmp_path))
-    data = Data(mapped, **FLOAT32)
-    assert data.X is mapped
-    batch = data.take(slice(3, 7))
+    batch = Data(mapped, **FLOAT32).take(slice(3, 7))
+    own_type = Data(mapped, dtype=torch.float64, device="cpu")
+    assert np.shares_memory(own_type.take(slice(3)).X.numpy(), mapped)
     np.testing.assert_array_equal(batch.X, view(X)[3:7])
 
 
@@ -74,7 +74,7 @@ def test_memory_maps_fit_by_full_batch(X, tmp_path):
 def test_an_epoch_is_a_permutation(
     n_block_elements, convert, given_rows, n_members, X, monkeypatch
 ):
-    monkeypatch.setattr("sk_deep._batches._BLOCK_ELEMENTS", n_block_elements)
+    monkeypatch.setattr("sk_deep._inputs._BLOCK_ELEMENTS", n_block_elements)
     members = () if n_members == 1 else (n_members,)
     rows = np.broadcast_to(np.arange(0, N, 2), (*members, 12)) if given_rows else None
     y = np.arange(N, dtype=float)
@@ -119,7 +119,7 @@ ROWS = [np.arange(3, 20), np.arange(15), np.arange(1, 23)]  # 17, 15 and 22 of 2
 def test_rows_that_fill_up_weigh_nothing(
     n_block_elements, with_weights, X, monkeypatch
 ):
-    monkeypatch.setattr("sk_deep._batches._BLOCK_ELEMENTS", n_block_elements)
+    monkeypatch.setattr("sk_deep._inputs._BLOCK_ELEMENTS", n_block_elements)
     y = np.arange(N, dtype=float)
     given = y.astype(np.float32) + 1
     data = Data(X, y, given if with_weights else None, rows=ROWS, **FLOAT32)

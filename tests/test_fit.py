@@ -76,7 +76,7 @@ def test_memory_map(digits, tmp_path, proba):
 def test_float32_inputs_are_not_copied(digits):
     X = digits[0].astype(np.float32)
     model = MLPClassifier(**PARAMS).fit(X, digits[1])
-    assert model.net_.data(X).X.data_ptr() == X.ctypes.data
+    assert model.net_.data(X).inputs.tensor.data_ptr() == X.ctypes.data
     assert model.predict_proba(X).dtype == np.float32
 
 
@@ -419,7 +419,7 @@ def test_chunks_do_not_change_predictions(digits, monkeypatch, proba):
     X, y = digits
     model = MLPClassifier(**PARAMS).fit(X, y)
     monkeypatch.setattr("sk_deep._net._CHUNK_ELEMENTS", 75 * 64)
-    assert model.net_.chunk_size == 72
+    assert model.net_.chunk_size(X.shape[1]) == 72
     np.testing.assert_allclose(model.predict_proba(X), proba, rtol=1e-6)
 
 

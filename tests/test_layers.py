@@ -10,19 +10,28 @@ import sk_deep
 # From the bottom to the top. A module imports from lower layers only, never from its
 # own, so that there can be no cycle.
 LAYERS = [
-    {"exceptions", "_compat", "_files", "_frames", "_threads", "_version"},
+    {
+        "exceptions",
+        "_compat",
+        "_files",
+        "_frames",
+        "_team",
+        "_tensors",
+        "_threads",
+        "_version",
+    },
     {
         "_trees",
-        "_batches",
         "_embeddings",
         "_params",
+        "_sparse",
         "activations",
         "initializers",
         "losses",
         "schedules",
     },
-    {"_paces", "augmentation", "dropouts", "normalizations", "solvers"},
-    {"_columns", "network"},
+    {"_inputs", "_paces", "augmentation", "dropouts", "normalizations", "solvers"},
+    {"_batches", "_columns", "network"},
     {"_graphs"},
     {"_backprop", "_penalty", "_steps", "callbacks"},
     {"_net"},

@@ -418,4 +418,4 @@ def test_rows_nearly_do_not_depend_on_those_beside_them(data):
 def test_wide_inputs_go_in_chunks_of_many_rows(rng):
     X = rng.normal(size=(3, 20_000))
     model = _fit((X, X[:, 0]), max_iter=1)
-    assert model.net_.chunk_size == 64
+    assert model.net_.chunk_size(X.shape[1]) == 64

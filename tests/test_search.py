@@ -1241,8 +1241,8 @@ def test_sparse_labels_go_into_stacks(capsys):
 def test_networks_are_let_go_after_their_scores(monkeypatch):
     kept, run = [], _tasks.Job.run
 
-    def spied(job):
-        results = run(job)
+    def spied(job, *data):
+        results = run(job, *data)
         kept.extend(task.network for task in job.tasks)
         return results
 

@@ -565,11 +565,11 @@ def test_fits_are_told_as_jobs_finish(n_jobs, monkeypatch):
     begun, told, run = [], threading.Event(), _tasks.Job.run
     n_told, in_time = [], []
 
-    def spied(job):
+    def spied(job, *data):
         begun.append(job)
         if len(begun) == 4:  # the last one does not end before others are told
             in_time.append(told.wait(timeout=20))
-        return run(job)
+        return run(job, *data)
 
     monkeypatch.setattr(_tasks.Job, "run", spied)
 

@@ -130,9 +130,10 @@ def _first_line(layer: Hidden, n_units: int) -> Line:
 def _lines_through(net: Net, X: Any, lines: list[Line | None]) -> list[Line | None]:
     """Move lines to the mean of the layers' inputs, and scale their steps."""
     sums: list[Any] = [0.0] * len(lines)
-    with threads_for(net.module_.flat.numel() * min(net.chunk_size, X.shape[0])):
+    n_rows = min(net.chunk_size(X.shape[1]), X.shape[0])
+    with threads_for(net.module_.flat.numel() * n_rows):
         for batch in net.get_iterator(net.data(X)):
-            x = net.module_.inputs(batch.X)
+            x = net.module_.inputs(batch.pair[0])
             for i, layer in enumerate(net.module_.hidden_layers()):
                 line = lines[i]
                 if line is not None:
