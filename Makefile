@@ -25,6 +25,7 @@ demo: $(INSTALLED)
 	MPLBACKEND=Agg $(BIN)/python examples/plot_01_hello_digits.py $(DEMO_ARGS)
 	MPLBACKEND=Agg $(BIN)/python examples/plot_batched_search.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_pictures.py
+	$(BIN)/python examples/plot_parquet.py
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
@@ -45,6 +46,8 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/bench_search.py $(BENCH_ARGS)
 	$(BIN)/python benchmarks/bench_callbacks.py $(BENCH_ARGS)
 	$(BIN)/python benchmarks/bench_diagnosis.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/bench_memory.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/bench_workers.py $(BENCH_ARGS)
 
 bench-quick:
 	$(MAKE) bench BENCH_ARGS="--quick $(BENCH_ARGS)"

@@ -20,6 +20,7 @@ from sk_deep import MLPClassifier
 # Memory maps
 # --------------------------------------------------------------------------------------
 N_FEATURES = 256
+N_ROWS = {True: 2**18, False: 2**22}  # quick or not: 268 MB, or 4.3 GB
 N_IN_MEMORY = 4  # a part of the map, one in so many rows
 MAP = {"hidden_layer_sizes": (100,), "batch_size": 256, "max_iter": 1}
 
@@ -55,7 +56,7 @@ def fit_map(folder, in_memory):
 
 def maps(report, quick):
     """Fit a map of 4 GB, and a part of it in memory."""
-    n_rows = 2**18 if quick else 2**22  # 268 MB, or 4.3 GB
+    n_rows = N_ROWS[quick]
     contenders = {"on the disk": False, "in memory": True}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -103,6 +104,7 @@ def maps(report, quick):
 # Sparse inputs
 # --------------------------------------------------------------------------------------
 SPARSE = {"hidden_layer_sizes": (100,), "batch_size": 200, "random_state": 0}
+TEXTS = {True: (1000, 5000, 60), False: (20_000, 50_000, 100)}  # rows, words, in a row
 MODELS = {"sk_deep": MLPClassifier, "scikit-learn": Sklearn}
 
 
@@ -134,7 +136,7 @@ def fit_sparse(name, shape, dtype, epochs):
 
 def sparse(report, quick):
     """Fit texts of many words, beside scikit-learn's."""
-    shape = (1000, 5000, 60) if quick else (20_000, 50_000, 100)
+    shape = TEXTS[quick]
     epochs = 1 if quick else 3
     found = {
         (name, dtype): in_fresh_process(fit_sparse, name, shape, dtype, epochs)

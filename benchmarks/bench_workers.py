@@ -73,7 +73,7 @@ def workers(n_workers, data):
     options = {"n_workers": n_workers, "threads_per_worker": 1, "processes": True}
     with (
         dask.config.set(SETTINGS),
-        LocalCluster(**options, dashboard_address=None) as cluster,
+        LocalCluster(**options, dashboard_address=":0") as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         client.run(_prepare)

@@ -120,7 +120,10 @@ class Stream(Inputs):
         # NOTE[DIFF] shuffles of streams: scikit-learn reads all, and shuffles rows
         self.piece = max(1, _PIECE_BYTES // row)
         self.window = max(1, _WINDOW_BYTES // row)
-        self._places, self._rows = np.empty(0, int), torch.empty(0)
+        # the rows that were read, in memory that is kept, and where each of them is
+        self._read = np.empty((0, self.width), X.dtype)
+        self._rows = torch.empty(0)
+        self._where = np.empty(len(X), np.int32)
 
     def take(self, rows: slice | NDArray) -> Tensor:
         """Take rows."""
@@ -129,16 +132,19 @@ class Stream(Inputs):
 
     def read(self, positions: NDArray) -> None:
         """Read the rows that the next calls of `select` choose from."""
-        self._rows = torch.empty(0)  # makes room
-        # several members may choose the same row; sorting alone is faster
-        self._places = (
-            np.unique(positions) if positions.ndim > 1 else np.sort(positions)
-        )
-        self._rows = self.take(self._places)
+        order = np.unique if positions.ndim > 1 else np.sort  # members share rows
+        places = order(positions)
+        self._where[places] = np.arange(len(places))
+        if len(places) > len(self._read):
+            self._read = np.empty((len(places), self.width), self._X.dtype)
+        read = self._read[: len(places)]
+        drop_pages(self._X)
+        np.take(self._X, places, axis=0, out=read, mode="clip")  # "raise" would copy
+        self._rows = as_tensor(read, self._dtype, self._device)
 
     def select(self, positions: NDArray, index: Tensor) -> Tensor:
         """Select some of the rows that were read, by their positions."""
-        found = torch.from_numpy(np.searchsorted(self._places, positions))
+        found = torch.from_numpy(self._where[positions])
         return select(self._rows, found.to(self._device))
 
 

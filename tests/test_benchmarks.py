@@ -1,5 +1,6 @@
 """The benchmarks: what they share is right, and each section runs on a tiny shape."""
 
+import contextlib
 import functools
 import importlib
 import itertools
@@ -21,7 +22,9 @@ common, contenders, problems = map(
 bench_diagnosis, bench_fit, bench_gpu = map(
     importlib.import_module, ("bench_diagnosis", "bench_fit", "bench_gpu")
 )
-bench_tables = importlib.import_module("bench_tables")
+bench_memory, bench_tables, bench_workers = map(
+    importlib.import_module, ("bench_memory", "bench_tables", "bench_workers")
+)
 bench_predict, bench_recipe, bench_scaling, bench_search = map(
     importlib.import_module,
     ("bench_predict", "bench_recipe", "bench_scaling", "bench_search"),
@@ -126,6 +129,37 @@ def test_bound_of_memory():
     for name, rest in [("sk_deep f32", 50), ("sk_deep f64 to f32", 90)]:
         bound = bench_fit.memory_bound(name, shape)
         assert bound == pytest.approx(rest + parameters)
+
+
+def test_memory(run, monkeypatch):
+    monkeypatch.setattr(bench_memory, "N_ROWS", {True: 2000})
+    monkeypatch.setattr(bench_memory, "TEXTS", {True: (200, 500, 20)})
+    text = run(maps=bench_memory.maps, sparse=bench_memory.sparse)
+    assert "(<= 1.3)" in text
+    assert "| sk_deep, float32 |" in text
+
+
+def test_texts_are_those_of_tf_idf():
+    X, y = bench_memory.documents(50, 300, 20, np.float32)
+    assert X.shape == (50, 302)
+    assert X.dtype == np.float32
+    np.testing.assert_allclose(X.multiply(X).sum(axis=1), 1, rtol=1e-5)
+    assert set(y) == {0, 1}
+
+
+def test_workers(run, monkeypatch):
+    monkeypatch.setattr(
+        bench_workers, "launch", lambda n: {"a": (2.0 / n, 0.1, 9, 0.5)}
+    )
+    monkeypatch.setattr(bench_workers, "SHAPES", ["a"])
+
+    @contextlib.contextmanager
+    def workers(n_workers, data):
+        yield lambda search: search.set_params(n_iter=2).fit(*data)
+
+    monkeypatch.setattr(bench_workers, "workers", workers)
+    text = run(search=bench_workers.search, fit=bench_workers.fit)
+    assert "| 256-a | 9 | 2,000 | 1,000 | 2.00 | 100 |" in text
 
 
 def test_predict(run, monkeypatch):
