@@ -363,8 +363,10 @@ class Net(NeuralNet):
         self.record(f"{prefix}_loss", loss)
 
     def _hooked(self, step_fn: Callable[[Batch], Step], batch: Batch) -> Step:
-        """Take a step, and tell the callbacks."""
-        known = {"batch": batch.pair, "training": self.module_.training}
+        """Take a step, and tell the callbacks; those of a team of their share of it."""
+        training = self.module_.training
+        own = self.team.share(batch) if training and self.team else batch
+        known = {"batch": own.pair, "training": training}
         self._notify_batch("on_batch_begin", **known)
         step = step_fn(batch)
         if "on_batch_end" in self.hooked_:
@@ -484,10 +486,10 @@ class Net(NeuralNet):
         step : Step
             What tells the loss.
         """
-        X, y, weight, n_rows = batch
         team = self.team
         if team is not None:
-            X, y, weight = team.share(X, y, weight)
+            batch = team.share(batch)
+        X, y, weight, n_rows = batch
         share, total = (1 / n_rows, n_rows) if weight is None else _shares(weight, team)
         raw, losses = differentiate(X, y, share)
         if team is not None:

@@ -34,17 +34,17 @@ class Team:
         self.rank, self.size = accelerator.process_index, accelerator.num_processes
         self._accelerator = accelerator
 
-    def share(self, *tensors: Any) -> list[Any]:
-        """Take this process's share of the rows of X and of what belongs to them."""
-        X, *_ = tensors
-        axis, n_rows = X.ndim - 2, X.shape[-2]
-        start, stop = (
-            n_rows * rank // self.size for rank in (self.rank, self.rank + 1)
-        )
-        return [
-            None if tensor is None else tensor.narrow(axis, start, stop - start)
-            for tensor in tensors
-        ]
+    def share(self, batch: Any) -> Any:
+        """Take this process's share of a batch's rows; `n_rows` stays that of all."""
+        axis, n_rows = batch.X.ndim - 2, batch.X.shape[-2]
+        start = n_rows * self.rank // self.size
+        stop = n_rows * (self.rank + 1) // self.size
+        parts = {
+            name: part.narrow(axis, start, stop - start)
+            for name, part in batch._asdict().items()
+            if name != "n_rows" and part is not None
+        }
+        return batch._replace(**parts)
 
     def add_up(self, values: Tensor) -> Tensor:
         """Add up the values of all processes."""

@@ -17,6 +17,7 @@ from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
+from skorch.callbacks import Callback
 
 from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor
 from sk_deep.callbacks import Checkpoint
@@ -44,6 +45,17 @@ def _sparse():
     return scipy.sparse.csr_array(np.where(X > 0.95, X, 0)), y
 
 
+class Looker(Callback):
+    """Checks that callbacks see the rows that belong together."""
+
+    def on_batch_end(self, net, batch, training, loss, y_pred, **kwargs):
+        X, y = batch
+        assert len(X) == len(y) == len(y_pred)
+
+    def on_grad_computed(self, net, named_parameters, batch, training, **kwargs):
+        assert len(batch[0]) == len(batch[1])
+
+
 # name -> estimator, data; fitted by one process and by two
 FITS = {
     "adam": (MLPClassifier(**SMALL), _digits),
@@ -67,6 +79,7 @@ FITS = {
     "vsgd": (MLPClassifier(**SMALL, solver="vsgd"), _digits),
     "a schedule": (MLPClassifier(**SMALL, learning_rate="cosine"), _digits),
     "sparse": (MLPClassifier(**SMALL), _sparse),
+    "watched": (MLPClassifier(**SMALL, callbacks=[Looker()]), _digits),
     "columns": (
         MLPRegressor(**SMALL, numerical_scaling="standard", target_scaling="standard"),
         _diabetes,
