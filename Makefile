@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test check campaign bench bench-quick clean
+.PHONY: help demo test check campaign bench bench-quick docs clean
 
 help:
 	@echo "make demo         install, and run the examples (DEMO_ARGS=... for plot_01_hello_digits.py)"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench        speed and memory beside scikit-learn, skorch and torch; tables and"
 	@echo "                  plots go to build/bench (BENCH_ARGS='--threads 1')"
 	@echo "make bench-quick  the same in some minutes: fewer turns and sizes"
+	@echo "make docs         the site, in build/docs; a warning is an error"
 	@echo "make clean        remove what these commands made"
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -52,6 +53,11 @@ bench: $(INSTALLED)
 bench-quick:
 	$(MAKE) bench BENCH_ARGS="--quick $(BENCH_ARGS)"
 
+docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	MPLBACKEND=Agg $(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
+
 clean:
+	rm -rf docs/gallery docs/generated docs/sg_execution_times.rst
 	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

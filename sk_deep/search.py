@@ -100,7 +100,7 @@ class BatchedGridSearchCV(_Batched, GridSearchCV):
     n_features_in_ : int
         Number of features, if `best_estimator_` tells it.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if `best_estimator_` tells them.
 
     See Also
@@ -268,7 +268,7 @@ class BatchedRandomizedSearchCV(_Batched, RandomizedSearchCV):
     n_features_in_ : int
         Number of features, if `best_estimator_` tells it.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if `best_estimator_` tells them.
 
     See Also

@@ -134,7 +134,7 @@ class RecipeSearchCV(BaseSearchCV):
     n_features_in_ : int
         Number of features, if `best_estimator_` tells it.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if `best_estimator_` tells them.
 
     See Also
