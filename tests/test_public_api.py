@@ -85,6 +85,7 @@ def test_public_modules():
 
 def test_version():
     assert str(Version(sk_deep.__version__)) == sk_deep.__version__
+    assert f"\nversion: {sk_deep.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 # ---- constructors ----------------------------------------------------------------
