@@ -132,6 +132,9 @@ def test_bound_of_memory():
 
 
 def test_memory(run, monkeypatch):
+    monkeypatch.setattr(
+        bench_memory, "in_fresh_process", lambda call, *args: call(*args)
+    )
     monkeypatch.setattr(bench_memory, "N_ROWS", {True: 2000})
     monkeypatch.setattr(bench_memory, "TEXTS", {True: (200, 500, 20)})
     text = run(maps=bench_memory.maps, sparse=bench_memory.sparse)
