@@ -22,12 +22,14 @@ As a script it takes seconds on two cores::
 
 import argparse
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.datasets import make_classification
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -110,6 +112,7 @@ in_memory = make_pipeline(
     StandardScaler(), MLPClassifier((64,), max_iter=N_EPOCHS, random_state=0)
 )
 in_memory.set_params(mlpclassifier__n_iter_no_change=N_EPOCHS)  # all epochs
+warnings.simplefilter("ignore", ConvergenceWarning)  # ten epochs are few on purpose
 in_memory.fit(X.astype(np.float32), y)
 scores = [
     model.score(X_test.astype(np.float32), y_test) for model in (streamed, in_memory)
