@@ -101,7 +101,8 @@ def team_of(accelerator) -> Team | None:
     Raises
     ------
     ValueError
-        If it asks for more than processes that share their batches.
+        If it asks for more than processes that share their batches, or if this process
+        is none of them.
     """
     if accelerator is None:
         return None
@@ -118,4 +119,12 @@ def team_of(accelerator) -> Team | None:
                 "estimator's dtype and batch_size decide the rest, however: "
                 f"{name}={value!r}."
             )
-    return Team(accelerator) if accelerator.num_processes > 1 else None
+    if accelerator.num_processes == 1:
+        return None
+    if not torch.distributed.is_initialized():
+        raise ValueError(
+            "accelerator must be one of this process, started with the others by "
+            "`accelerate launch` or `torchrun`, however: it came from another process, "
+            "as to a worker of n_jobs. Let n_jobs be None or 1."
+        )
+    return Team(accelerator)

@@ -131,6 +131,7 @@ def test_an_accelerator_of_one_process_changes_nothing():
             {},
             "share their batches.*distributed_type",
         ),
+        ({"num_processes": 2}, {}, "one of this process.*n_jobs"),
         ({}, {"device": "cpu"}, "device must be 'auto' with an accelerator"),
     ],
 )
