@@ -64,7 +64,7 @@ class Data(Dataset):
     device : str
         Of the network.
     multiplies_sparse : bool, default=False
-        Whether the network takes sparse rows.
+        Whether the network takes the rows of X, which are sparse, as they are.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite
 from torch import Tensor
 
-from sk_deep._sparse import SparseRows, is_worth_it
+from sk_deep._sparse import SparseRows
 from sk_deep._tensors import as_tensor
 
 _BLOCK_ELEMENTS = 2**18  # of X that are gathered at a time: they stay in the cache
@@ -160,7 +160,7 @@ def inputs_of(X, dtype: torch.dtype, device: str, *, multiplies: bool) -> Inputs
     device : str
         Of the network.
     multiplies : bool
-        Whether the network takes sparse rows.
+        Whether the network takes the rows of these sparse inputs as they are.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def inputs_of(X, dtype: torch.dtype, device: str, *, multiplies: bool) -> Inputs
     kind: type[Inputs]
     if scipy.sparse.issparse(X):
         # NOTE[DIFF] sparse inputs: scikit-learn always multiplies sparse matrices
-        kind = Multiplied if multiplies and is_worth_it(X) else Compressed
+        kind = Multiplied if multiplies else Compressed
     elif is_mapped(X):
         kind = Stream if is_stream(X) else Inputs
     else:
@@ -234,10 +234,10 @@ def is_stream(X) -> bool:
     Those that joblib brings into a process by a map are in memory already, and are to
     be trained on there as they would be without it.
     """
-    array, _ = _owners(X)
-    if array is None or X.nbytes <= _STREAM_BYTES:
+    if getattr(X, "nbytes", 0) <= _STREAM_BYTES:  # a glance, for short predictions
         return False
-    return "joblib_memmapping_folder" not in str(array.filename)
+    array, _ = _owners(X)
+    return array is not None and "joblib_memmapping_folder" not in str(array.filename)
 
 
 def drop_pages(X) -> None:
@@ -245,10 +245,11 @@ def drop_pages(X) -> None:
 
     What is copied on write is in memory alone and stays there.
     """
+    if not is_stream(X) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
     array, owner = _owners(X)
-    is_on_disk = array is not None and array.mode in ("r", "r+", "w+")
-    if is_on_disk and hasattr(mmap, "MADV_DONTNEED") and is_stream(X):
-        owner.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr]
+    if array is not None and owner is not None and array.mode in ("r", "r+", "w+"):
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 def check_stream(X, estimator_name: str) -> None:

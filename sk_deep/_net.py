@@ -199,7 +199,7 @@ class Net(NeuralNet):
             weight_sets=weight_sets,
             dtype=flat.dtype,
             device=flat.device,
-            multiplies_sparse=self.augmentation is None and self.module_.takes_sparse,
+            multiplies_sparse=self.augmentation is None and self.module_.multiplies(X),
         )
 
     def chunk_size(self, width: int) -> int:

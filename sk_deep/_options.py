@@ -22,6 +22,7 @@ from sk_deep._embeddings import count_embedding_weights
 from sk_deep._paces import Pace
 from sk_deep._params import check_names, check_params
 from sk_deep._team import Team, team_of
+from sk_deep._tensors import float_dtype
 from sk_deep.activations import ACTIVATIONS, get_activation
 from sk_deep.augmentation import Augment, get_augmentation
 from sk_deep.callbacks import Checkpoint, DropoutAnnealing, GradientClip, MaxNorm
@@ -274,7 +275,7 @@ def dtype(estimator, X, n_weights: int, n_rows: int) -> str:
     # NOTE[DIFF] automatic dtype: scikit-learn's is that of X
     on_cpu = torch.device(device(estimator)).type == "cpu"
     is_small = n_weights * n_rows <= _SMALL_STEP
-    return "float64" if X.dtype != np.float32 and on_cpu and is_small else "float32"
+    return float_dtype(X) if on_cpu and is_small else "float32"
 
 
 def n_weights(arch: Mapping[str, Any]) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sk_deep._compat import is_hooked
 from sk_deep._inputs import drop_pages
 from sk_deep._net import ROW_GROUP, Net
-from sk_deep._sparse import SparseRows, is_worth_it
+from sk_deep._sparse import SparseRows
 from sk_deep._state import net_from_state, net_state
 from sk_deep._tensors import as_tensor, float_dtype
 from sk_deep._threads import threads_for
@@ -220,9 +220,7 @@ def _by_chunks(
     """
     # NOTE[DIFF] dtype of predictions: scikit-learn's is float64 if X or a weight is
     dtype = getattr(torch, float_dtype(X))
-    multiplies = scipy.sparse.issparse(X) and (
-        net.module_.takes_sparse and is_worth_it(X)
-    )
+    multiplies = net.module_.multiplies(X)
     n_rows, size = X.shape[0], net.chunk_size(1 if multiplies else X.shape[1])
     work = net.module_.flat.numel() * min(size, n_rows)
     for start in range(0, n_rows, size):

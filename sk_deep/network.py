@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from sk_deep._compat import is_hooked
 from sk_deep._embeddings import Embeddings, draw_embeddings, n_values
-from sk_deep._sparse import SparseRows
+from sk_deep._sparse import SparseRows, is_worth_it
 from sk_deep._tensors import is_narrow
 from sk_deep.activations import Activation, get_activation
 from sk_deep.dropouts import DROPOUTS, Dropout, dropout_of_inputs
@@ -326,12 +327,17 @@ class MLP(nn.Module):
         """Whether the embeddings are tables, of which nothing is dropped."""
         return not self.architecture["n_periodic"] and self.input_dropout is None
 
-    @property
-    def takes_sparse(self) -> bool:
-        """Whether on the CPU one linear map takes the inputs, and no user's code."""
+    def multiplies(self, X: Any) -> bool:
+        """Whether the first layer multiplies inputs that are sparse as they are.
+
+        It does on the CPU, if nothing but its linear map takes them, no code of a
+        user's, and if few enough of their values are not zero.
+        """
         dropouts = [layer.dropout for layer in self.hidden_layers()[:1]]
         return (
-            not self.members
+            scipy.sparse.issparse(X)
+            and is_worth_it(X)
+            and not self.members
             and self.flat.device.type == "cpu"
             and self.embeddings is None
             and self.input_dropout is None
