@@ -58,6 +58,6 @@ docs: $(INSTALLED)
 	MPLBACKEND=Agg $(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 
 clean:
-	rm -rf docs/gallery docs/generated docs/sg_execution_times.rst
+	rm -rf docs/gallery docs/generated docs/options docs/sg_execution_times.rst
 	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

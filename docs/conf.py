@@ -7,6 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import make_pictures
+
 import sk_deep
 
 project = "sk_deep"
@@ -42,6 +44,12 @@ suppress_warnings = ["ref.term", "ref.ref"]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
+    "subsection_order": [
+        f"../examples/{section}"
+        for section in ("start", "training", "testing", "tasks", "tools")
+    ],
+    "within_subsection_order": "gallery_conf.ByLesson",
+    "reset_modules": ("gallery_conf.reset",),
     "filename_pattern": "/plot_",
     "download_all_examples": False,
     "show_signature": False,
@@ -50,9 +58,10 @@ sphinx_gallery_conf = {
 
 
 def setup(app):
-    """Let examples train few epochs without a word, as a reader's script does."""
+    """Write the pages of options; examples may train few epochs without a word."""
     warnings.filterwarnings("ignore", message=".*Maximum iterations")
     app.connect("autodoc-skip-member", _skip)
+    make_pictures.write_pages()
 
 
 def _skip(app, what, name, obj, skip, options):

@@ -26,7 +26,8 @@ HEAD = """# Options by name
 
 Each name is a row of a table in the sources, and a value of the constructor parameter
 that heads its section. What stands under "parameters" is set by the dict named in the
-section's first line. This page is written by `python docs/make_options.py`.
+section's first line. This page is written by `python docs/make_options.py`. The
+site shows in pictures what activations, dropouts, solvers and schedules do.
 """
 SECTIONS = [
     # parameter, its dict of parameters, what else it takes, table
@@ -148,11 +149,12 @@ def section(parameter: str, params: str | None, text: str, table: Mapping) -> st
     lines = [f"## {parameter}", "", text]
     if params:
         lines[-1] += f" Parameters go in `{params}`."
-    lines += ["", "| name | what it is | parameters | source |", "|---|---|---|---|"]
+    titles = ["name", "what it is", "when to use it", "parameters", "source"]
+    lines += ["", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name, row in table.items():
         what, source = describe(row)
         what += f" ({kinds(row)})" if kinds(row) else ""
-        cells = [f"`{name}`", what.rstrip("."), parameters(row), source]
+        cells = [f"`{name}`", what.rstrip("."), row.use, parameters(row), source]
         lines.append(
             "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
         )

@@ -45,6 +45,8 @@ class Scaling:
     center : str or None, default=None
         Which of them is subtracted, before a division by "scale_"; None if it is no
         affine map.
+    use : str, default=""
+        When to use it.
     """
 
     summary: str
@@ -52,6 +54,7 @@ class Scaling:
     make: Callable[[int], Any]
     learned: tuple[str, ...]
     center: str | None = None
+    use: str = ""
 
     def fit(self, values: NDArray) -> dict[str, NDArray]:
         """Learn the scales of the columns of an array."""
@@ -72,6 +75,7 @@ SCALINGS: dict[str, Scaling] = {
         "`sklearn.preprocessing.StandardScaler`",
         lambda n: StandardScaler(),
         ("mean_", "scale_", "var_"),
+        use="The first to try.",
         center="mean_",
     ),
     "robust": Scaling(
@@ -79,6 +83,7 @@ SCALINGS: dict[str, Scaling] = {
         "`sklearn.preprocessing.RobustScaler`",
         lambda n: RobustScaler(),
         ("center_", "scale_"),
+        use="Where a few values are far off.",
         center="center_",
     ),
     "quantile": Scaling(
@@ -90,6 +95,8 @@ SCALINGS: dict[str, Scaling] = {
             subsample=None,
         ),
         ("quantiles_", "references_"),
+        use="Where columns are skewed, or of several kinds; distances between "
+        "values are lost.",
     ),
 }
 
@@ -102,12 +109,15 @@ class NumericalEmbedding:
     ----------
     summary, source : str
         What it is, and where it is from.
+    use : str, default=""
+        When to use it.
     has_bins, has_waves : bool, default=False
         Which of the two.
     """
 
     summary: str
     source: str
+    use: str = ""
     has_bins: bool = False
     has_waves: bool = False
 
@@ -120,11 +130,15 @@ NUMERICAL_EMBEDDINGS: dict[str, NumericalEmbedding] = {
     "piecewise_linear": NumericalEmbedding(
         "the part that a number fills of each bin between quantiles",
         f"{_GORISHNIY}, eq. 1",
+        use="Where a target jumps or bends with a column, as trees find it: often "
+        "the largest gain on tables.",
         has_bins=True,
     ),
     "periodic": NumericalEmbedding(
         "sines and cosines of learned frequencies, a linear map, and relu, PLR",
         f"{_GORISHNIY}, eq. 3",
+        use="As piecewise_linear, for columns of which finer and finer detail "
+        "counts; it wants more rows.",
         has_waves=True,
     ),
 }

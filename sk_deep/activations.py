@@ -84,6 +84,8 @@ class Activation:
         Builds the module.
     summary, source : str
         Its formula, and where it is from.
+    use : str, default=""
+        When to use it.
     function : callable, default=None
         Takes the inputs z and gives the outputs h; it may take the memory of z where
         `derivative` does without z. With it, prediction does without `layer`.
@@ -103,6 +105,7 @@ class Activation:
     layer: Callable[..., nn.Module]
     summary: str
     source: str
+    use: str = ""
     function: Callable[[Tensor], Tensor] | None = None
     derivative: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     init_factor: float = 6.0
@@ -121,6 +124,7 @@ ACTIVATIONS: dict[str, Activation] = {
         nn.Identity,
         "z",
         'B. Widrow and M. Hoff, "Adaptive switching circuits", IRE WESCON 1960.',
+        use="For a network that shall be linear, such as a yardstick.",
         function=lambda z: z,
         derivative=lambda g, z, h: g,
     ),
@@ -129,6 +133,8 @@ ACTIVATIONS: dict[str, Activation] = {
         "1 / (1 + exp(-z))",
         'D. Rumelhart, G. Hinton and R. Williams, "Learning representations by'
         ' back-propagating errors", Nature 1986.',
+        use="In one hidden layer, where outputs in (0, 1) are wanted. Its slope "
+        "is 1/4 at most: in deep networks gradients vanish.",
         function=torch.sigmoid_,
         derivative=lambda g, z, h: aten.sigmoid_backward.grad_input(g, h, grad_input=g),
         init_factor=2.0,
@@ -138,6 +144,8 @@ ACTIVATIONS: dict[str, Activation] = {
         "tanh(z)",
         'Y. LeCun, L. Bottou, G. Orr and K.-R. Mueller, "Efficient backprop", in Neural'
         " Networks: Tricks of the Trade, 1998.",
+        use="In small networks, and for smooth functions. It saturates as the "
+        "logistic function does, but is centred at 0.",
         function=torch.tanh_,
         derivative=lambda g, z, h: aten.tanh_backward.grad_input(g, h, grad_input=g),
     ),
@@ -146,6 +154,8 @@ ACTIVATIONS: dict[str, Activation] = {
         "max(0, z)",
         'X. Glorot, A. Bordes and Y. Bengio, "Deep sparse rectifier neural networks",'
         " AISTATS 2011.",
+        use="The default: quick, and its gradient does not vanish. Units that are "
+        "never on are dead; then try leaky_relu, or a lower rate.",
         function=torch.relu_,
         derivative=lambda g, z, h: aten.threshold_backward.grad_input(
             g, h, 0, grad_input=g
@@ -156,6 +166,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "max(0, z) + 0.01 min(0, z)",
         'A. Maas, A. Hannun and A. Ng, "Rectifier nonlinearities improve neural network'
         ' acoustic models", ICML 2013.',
+        use="Where units of relu die.",
         function=F.leaky_relu,
         derivative=lambda g, z, h: aten.leaky_relu_backward.grad_input(
             g, z, 0.01, False, grad_input=g
@@ -166,6 +177,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "max(0, z) + slope min(0, z), with a learned slope per unit, not penalised",
         'K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers: surpassing'
         ' human-level performance on ImageNet classification", ICCV 2015.',
+        use="Where there are rows enough to learn the slopes, too.",
         has_slopes=True,
     ),
     "elu": Activation(
@@ -173,6 +185,8 @@ ACTIVATIONS: dict[str, Activation] = {
         "z if z > 0, else exp(z) - 1",
         'D.-A. Clevert, T. Unterthiner and S. Hochreiter, "Fast and accurate deep'
         ' network learning by exponential linear units (ELUs)", ICLR 2016.',
+        use="Where outputs of mean near 0 help, as in deep networks without "
+        "normalization.",
         function=F.elu,
         derivative=lambda g, z, h: aten.elu_backward.grad_input(
             g, 1, 1, 1, False, z, grad_input=g
@@ -183,6 +197,8 @@ ACTIVATIONS: dict[str, Activation] = {
         "1.0507 z if z > 0, else 1.7581 (exp(z) - 1)",
         'G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing'
         ' neural networks", NeurIPS 2017.',
+        use="In deep networks without normalization, with standardised inputs, "
+        "weight_init='lecun_normal' and dropout_type='alpha'.",
         function=torch.selu,
         derivative=lambda g, z, h: aten.elu_backward.grad_input(
             g, SELU_ALPHA, SELU_SCALE, 1, False, z, grad_input=g
@@ -193,6 +209,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "z Phi(z), with the normal distribution function Phi",
         'D. Hendrycks and K. Gimpel, "Gaussian error linear units (GELUs)", arXiv'
         " 2016.",
+        use="A smooth relu; the usual one of transformers.",
         function=F.gelu,
         derivative=lambda g, z, h: aten.gelu_backward.grad_input(g, z, grad_input=g),
     ),
@@ -202,6 +219,7 @@ ACTIVATIONS: dict[str, Activation] = {
         'S. Elfwing, E. Uchibe and K. Doya, "Sigmoid-weighted linear units for neural'
         ' network function approximation in reinforcement learning", Neural Networks'
         " 2018.",
+        use="A smooth relu; the one that often does best in deep networks on tables.",
         function=F.silu,
         derivative=lambda g, z, h: aten.silu_backward.grad_input(g, z, grad_input=g),
     ),
@@ -210,6 +228,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "z tanh(log(1 + exp(z)))",
         'D. Misra, "Mish: a self regularized non-monotonic activation function", BMVC'
         " 2020.",
+        use="As silu, at a higher price.",
         function=F.mish,
         derivative=lambda g, z, h: aten.mish_backward.default(g, z),
     ),
@@ -218,6 +237,8 @@ ACTIVATIONS: dict[str, Activation] = {
         "log(1 + exp(z))",
         'C. Dugas, Y. Bengio, F. Belisle, C. Nadeau and R. Garcia, "Incorporating'
         ' second-order functional knowledge for better option pricing", NIPS 2000.',
+        use="A smooth relu whose slope never is 0; where the function that is "
+        "learned shall be smooth.",
         function=F.softplus,
         derivative=lambda g, z, h: aten.softplus_backward.grad_input(
             g, z, 1, 20, grad_input=g
@@ -228,6 +249,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "min(1, max(-1, z))",
         'R. Collobert, "Large scale machine learning", thesis, Universite Paris 6,'
         " 2004.",
+        use="As tanh, but cheaper; saturated units have no gradient at all.",
         function=F.hardtanh,
         derivative=lambda g, z, h: aten.hardtanh_backward.grad_input(
             g, z, -1, 1, grad_input=g
@@ -238,6 +260,8 @@ ACTIVATIONS: dict[str, Activation] = {
         "the largest of `maxout_pieces` linear functions of the layer before",
         'I. Goodfellow, D. Warde-Farley, M. Mirza, A. Courville and Y. Bengio, "Maxout'
         ' networks", ICML 2013.',
+        use="Where each unit shall learn its shape, best with dropout. It has "
+        "maxout_pieces times the weights.",
         has_pieces=True,
     ),
 }

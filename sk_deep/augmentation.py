@@ -273,6 +273,8 @@ class Augmentation:
     constraints : mapping from str to list
         Names that `augmentation_params` may hold, with scikit-learn's constraints on
         them.
+    use : str, default=""
+        When to use it.
     mixes_targets : bool, default=False
         Whether targets must be floats, class probabilities instead of class indices.
     needs_images : bool, default=False
@@ -283,6 +285,7 @@ class Augmentation:
     summary: str
     source: str
     constraints: Mapping[str, list]
+    use: str = ""
     mixes_targets: bool = False
     needs_images: bool = False
 
@@ -298,6 +301,8 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         "normal noise of standard deviation scale on every input",
         'C. Bishop, "Training with noise is equivalent to Tikhonov regularization",'
         " Neural Computation 1995.",
+        use="For any numbers of like scale, where small changes do not change the "
+        "target.",
         constraints={"scale": [Interval(Real, 0, np.inf, closed="left")]},
     ),
     "mixup": Augmentation(
@@ -306,6 +311,8 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         " lam ~ Beta(alpha, alpha), drawn for each batch",
         'H. Zhang, M. Cisse, Y. Dauphin and D. Lopez-Paz, "mixup: beyond empirical risk'
         ' minimization", ICLR 2018, eq. 1.',
+        use="For tables and images alike, with many epochs: predictions between "
+        "the rows become smooth, and less sure.",
         constraints={"alpha": [Interval(Real, 0, np.inf, closed="neither")]},
         mixes_targets=True,
     ),
@@ -314,6 +321,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         "images moved by up to max_shift pixels in each direction, with zeros around"
         " them",
         _SIMARD,
+        use="For images whose object is not always at the same place.",
         constraints={
             "image_shape": ["array-like"],
             "max_shift": [Interval(Real, 0, np.inf, closed="left")],
@@ -324,6 +332,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         _rotate,
         "images rotated by up to max_degrees, either way, with zeros around them",
         _SIMARD,
+        use="For images that may be tilted. Mind 6 and 9: small angles only.",
         constraints={
             "image_shape": ["array-like"],
             "max_degrees": [Interval(Real, 0, 180, closed="right")],

@@ -69,12 +69,16 @@ class Dropout(nn.Module):
     predicts_by_p : bool
         Whether prediction, too, depends on the probability. It is then a buffer, which
         is kept and restored with the weights that were trained under it.
+    use : str
+        When to use it.
 
     References
     ----------
     N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov,
     "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
     """
+
+    use = "The first to try, at 0.1 to 0.5, where training is good and testing is not."
 
     constraints: dict[str, list] = {}
     only_activation: str | None = None
@@ -187,6 +191,8 @@ class GaussianDropout(Dropout):
     sec. 10.
     """
 
+    use = "As standard, with smoother noise."
+
     def mask(self, x: Tensor) -> Tensor:
         """Draw the factors, of the shape and dtype of `x`."""
         noise = torch.empty_like(x).normal_(generator=self.generator)
@@ -211,6 +217,8 @@ class AlphaDropout(Dropout):
     G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural
     networks", NeurIPS 2017, sec. "New dropout technique".
     """
+
+    use = "With selu, whose means and variances it keeps."
 
     only_activation = "selu"
     multiplies = False
@@ -250,6 +258,8 @@ class Standout(Dropout):
     ----------
     J. Ba and B. Frey, "Adaptive dropout for training deep neural networks", NIPS 2013.
     """
+
+    use = "Where units that matter shall stay: it drops the weak ones more often."
 
     constraints = {
         "alpha": [Interval(Real, None, None, closed="neither")],
@@ -309,6 +319,11 @@ class DropConnect(Dropout):
     L. Wan, M. Zeiler, S. Zhang, Y. LeCun and R. Fergus, "Regularization of neural
     networks using DropConnect", ICML 2013.
     """
+
+    use = (
+        "Where single connections, not whole units, shall not be relied on. "
+        "Slower: a mask has the size of the weights."
+    )
 
     constraints = {"inference": [StrOptions({"mean", "gaussian"})]}
     acts_on_inputs = False
@@ -385,6 +400,8 @@ class DropoutSchedule:
         of `max_iter` epochs, that is done.
     summary, source : str
         The factor in words, and where it is from.
+    use : str, default=""
+        When to use it.
     anneals : bool, default=True
         Whether the probabilities change, and so depend on `max_iter`.
     """
@@ -392,6 +409,7 @@ class DropoutSchedule:
     factor: Callable[[float], float]
     summary: str
     source: str
+    use: str = ""
     anneals: bool = True
 
 
@@ -407,17 +425,21 @@ DROPOUT_SCHEDULES: dict[str, DropoutSchedule] = {
         "N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov,"
         ' "Dropout: a simple way to prevent neural networks from overfitting", JMLR'
         " 2014.",
+        use="The default.",
         anneals=False,
     ),
     "linear": DropoutSchedule(
         lambda fraction: 1 - fraction,
         "1 - t / max_iter, t the finished epochs",
         f"{_RENNIE}, eq. 3.",
+        use="Where the network shall use all of its units in the end: noise "
+        "first, fine tuning later.",
     ),
     "cosine": DropoutSchedule(
         lambda fraction: (1 + math.cos(math.pi * fraction)) / 2,
         "half a cosine from 1 to 0 over max_iter epochs",
         f"{_RENNIE}; the shape is that of the learning rate of I. Loshchilov and F."
         ' Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.',
+        use="As linear, with longer phases of strong and of weak noise.",
     ),
 }

@@ -75,11 +75,14 @@ class Initializer:
         ``RandomState``, n_in, n_out and the factor of the activation's row.
     summary, source : str
         The law of the weights, and where it is from.
+    use : str, default=""
+        When to use it.
     """
 
     draw: Draw
     summary: str
     source: str
+    use: str = ""
 
 
 _GLOROT = (
@@ -97,25 +100,41 @@ INITIALIZERS: dict[str, Initializer] = {
         "scikit-learn's: glorot_uniform, a third of the variance with logistic units,"
         " and the biases too",
         _GLOROT + "eq. 16.",
+        use="The default, which starts where scikit-learn's networks do.",
     ),
     "glorot_uniform": Initializer(
-        _uniform(_glorot), "uniform of variance 2 / (n_in + n_out)", _GLOROT + "eq. 16."
+        _uniform(_glorot),
+        "uniform of variance 2 / (n_in + n_out)",
+        _GLOROT + "eq. 16.",
+        use="With tanh and other odd activations.",
     ),
     "glorot_normal": Initializer(
-        _normal(_glorot), "normal of variance 2 / (n_in + n_out)", _GLOROT + "eq. 12."
+        _normal(_glorot),
+        "normal of variance 2 / (n_in + n_out)",
+        _GLOROT + "eq. 12.",
+        use="As glorot_uniform.",
     ),
-    "he_uniform": Initializer(_uniform(_he), "uniform of variance 2 / n_in", _HE),
-    "he_normal": Initializer(_normal(_he), "normal of variance 2 / n_in", _HE),
+    "he_uniform": Initializer(
+        _uniform(_he),
+        "uniform of variance 2 / n_in",
+        _HE,
+        use="With relu and its family, the deeper the network the more.",
+    ),
+    "he_normal": Initializer(
+        _normal(_he), "normal of variance 2 / n_in", _HE, use="As he_uniform."
+    ),
     "lecun_normal": Initializer(
         _normal(_lecun),
         "normal of variance 1 / n_in, for selu",
         'Y. LeCun, L. Bottou, G. Orr and K.-R. Mueller, "Efficient backprop", in Neural'
         " Networks: Tricks of the Trade, 1998, eq. 16.",
+        use="With selu.",
     ),
     "orthogonal": Initializer(
         _orthogonal,
         "orthonormal rows or columns",
         'A. Saxe, J. McClelland and S. Ganguli, "Exact solutions to the nonlinear'
         ' dynamics of learning in deep linear neural networks", ICLR 2014.',
+        use="In deep networks: signals neither grow nor shrink in linear layers.",
     ),
 }

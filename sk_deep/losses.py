@@ -260,7 +260,9 @@ class Loss:
     terms : mapping from str to Term
         For each kind of target that the loss is defined for, its term.
     summary, source : str
-        What it is for, and where it is from.
+        What it is, and where it is from.
+    use : str, default=""
+        When to use it.
     constraints : mapping from str to list, default={}
         Names of the loss's parameters, with scikit-learn's constraints on them.
     is_legal : callable, default accepts all
@@ -278,6 +280,7 @@ class Loss:
     terms: Mapping[str, Term]
     summary: str
     source: str
+    use: str = ""
     constraints: Mapping[str, list] = field(default_factory=dict)
     is_legal: Callable[[NDArray], bool] = lambda y: True
     target_rule: str = ""
@@ -305,6 +308,8 @@ LOSSES: dict[str, Loss] = {
         'J. Bridle, "Probabilistic interpretation of feedforward classification network'
         ' outputs, with relationships to statistical pattern recognition", '
         "Neurocomputing 1990.",
+        use="The default of classifiers: its gradient is large wherever the "
+        "network is wrong.",
     ),
     "squared_error": Loss(
         {
@@ -323,6 +328,9 @@ LOSSES: dict[str, Loss] = {
         " target",
         'G. Brier, "Verification of forecasts expressed in terms of probability", '
         "Monthly Weather Review 1950; C.-F. Gauss, Theoria motus 1809.",
+        use="The default of regressors, for the mean. Of classifiers, where a few "
+        "wrong labels shall not dominate; behind softmax its gradient is flat "
+        "far from the target.",
     ),
     "hinge": Loss(
         {
@@ -333,6 +341,7 @@ LOSSES: dict[str, Loss] = {
         " probabilities",
         'K. Crammer and Y. Singer, "On the algorithmic implementation of multiclass'
         ' kernel-based vector machines", JMLR 2001.',
+        use="Where the class counts alone, and no probabilities are needed.",
         has_probability=False,
     ),
     "focal": Loss(
@@ -343,6 +352,8 @@ LOSSES: dict[str, Loss] = {
         "log loss with less weight on rows that are classified well",
         'T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollar, "Focal loss for dense'
         ' object detection", ICCV 2017.',
+        use="For rare classes among many easy rows. Its probabilities are less "
+        "sure than the data tell.",
         constraints={"gamma": [Interval(Real, 0, None, closed="left")]},
     ),
     "absolute_error": Loss(
@@ -356,6 +367,7 @@ LOSSES: dict[str, Loss] = {
         },
         "absolute error, for the median",
         "P.-S. Laplace, Memoire sur la probabilite des causes 1774.",
+        use="Where targets have outliers, and for the median.",
     ),
     "huber": Loss(
         {
@@ -369,12 +381,16 @@ LOSSES: dict[str, Loss] = {
         "squared error of small residuals, absolute error of large ones",
         'P. Huber, "Robust estimation of a location parameter", Annals of Mathematical'
         " Statistics 1964.",
+        use="Where targets have some outliers: between squared_error and "
+        "absolute_error.",
         constraints={"delta": [Interval(Real, 0, None, closed="neither")]},
     ),
     "quantile": Loss(
         {"real": Term("identity", _pinball, averages_outputs=True)},
         "pinball loss, for one quantile or for several, a column each",
         'R. Koenker and G. Bassett, "Regression quantiles", Econometrica 1978.',
+        use="For the bounds of an interval, or wherever too low and too high cost "
+        "differently.",
         constraints={
             "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"]
         },
@@ -385,6 +401,7 @@ LOSSES: dict[str, Loss] = {
         {"real": Term("exp", _half_poisson_deviance, _residual("exp"))},
         "half the Poisson deviance, for counts; the output is exponential",
         'J. Nelder and R. Wedderburn, "Generalized linear models", JRSS A 1972.',
+        use="For counts, and other targets whose variance grows with the mean.",
         is_legal=lambda y: bool(np.all(y >= 0)),
         target_rule="y >= 0",
     ),
@@ -399,6 +416,8 @@ LOSSES: dict[str, Loss] = {
         },
         "half the gamma deviance, for positive amounts; the output is exponential",
         'J. Nelder and R. Wedderburn, "Generalized linear models", JRSS A 1972.',
+        use="For positive amounts whose spread grows with the mean, as of claims "
+        "and incomes.",
         is_legal=lambda y: bool(np.all(y > 0)),
         target_rule="y > 0",
     ),

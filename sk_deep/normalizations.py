@@ -44,6 +44,8 @@ class BatchNorm(_Normalization):
     S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
     """
 
+    use = "In deep networks with batches of 32 rows or more: it allows larger rates."
+
     eps = 1e-5
     momentum = 0.1
     mixes_rows = True
@@ -85,6 +87,8 @@ class LayerNorm(_Normalization):
     ----------
     J. Ba, J. Kiros and G. Hinton, "Layer normalization", arXiv 2016.
     """
+
+    use = "In deep networks with small batches: a row does not depend on the others."
 
     def forward(self, z: Tensor) -> Tensor:
         """Normalise each row, eq. 4 of Ba et al."""

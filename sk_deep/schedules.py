@@ -91,6 +91,8 @@ class Schedule:
         the initial rate.
     summary, source : str
         The factor in words, and where it is from.
+    use : str, default=""
+        When to use it.
     per_batch : bool, default=False
         Whether the rate changes with every batch, else with every epoch.
     reduces_on_plateau : bool, default=False
@@ -107,6 +109,7 @@ class Schedule:
     factor: Callable[..., float]
     summary: str
     source: str
+    use: str = ""
     per_batch: bool = False
     reduces_on_plateau: bool = False
     takes_power_t: bool = False
@@ -123,12 +126,15 @@ SCHEDULES: dict[str, Schedule] = {
         "1",
         'L. Bottou, F. Curtis and J. Nocedal, "Optimization methods for large-scale'
         ' machine learning", SIAM Review 2018, sec. 4.2.',
+        use="With adaptive solvers and early stopping, and while other choices "
+        "are open.",
     ),
     "invscaling": Schedule(
         _invscaling,
         "1 / (t + 1)^power_t, t the rows seen",
         'F. Pedregosa and 15 others, "Scikit-learn: machine learning in Python", JMLR'
         " 2011.",
+        use="For scikit-learn's results. The rate falls fast, as it counts rows.",
         takes_power_t=True,
         counts_rows=True,
     ),
@@ -137,6 +143,8 @@ SCHEDULES: dict[str, Schedule] = {
         "divided by 5 whenever training stands still",
         'A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet classification with deep'
         ' convolutional neural networks", NIPS 2012, sec. 5.',
+        use="With sgd, when no other schedule is at hand: it needs no length of "
+        "the training.",
         reduces_on_plateau=True,
     ),
     "inverse_sqrt": Schedule(
@@ -144,18 +152,22 @@ SCHEDULES: dict[str, Schedule] = {
         "1 / sqrt(t + 1), t the finished epochs",
         'M. Zinkevich, "Online convex programming and generalized infinitesimal'
         ' gradient ascent", ICML 2003, thm. 1.',
+        use="For long trainings whose length is open: the rate falls slowly.",
     ),
     "inverse_time": Schedule(
         _inverse_time,
         "1 / (t + 1), t the finished epochs",
         'H. Robbins and S. Monro, "A stochastic approximation method", Annals of'
         " Mathematical Statistics 1951.",
+        use="For convex problems, where the theory has it. Often too fast for "
+        "deep networks.",
     ),
     "step": Schedule(
         _step,
         "gamma^(t // every), t the finished epochs",
         'K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image'
         ' recognition", CVPR 2016, sec. 3.4.',
+        use="Where you know when the loss levels off.",
         constraints={
             "gamma": _FACTOR,
             "every": [Interval(Integral, 1, None, closed="left")],
@@ -166,6 +178,7 @@ SCHEDULES: dict[str, Schedule] = {
         "gamma^t, t the finished epochs",
         'A. Senior, G. Heigold, M. Ranzato and K. Yang, "An empirical study of learning'
         ' rates in deep neural networks for speech recognition", ICASSP 2013.',
+        use="As step, but smooth.",
         constraints={"gamma": _FACTOR},
     ),
     "cosine": Schedule(
@@ -173,6 +186,8 @@ SCHEDULES: dict[str, Schedule] = {
         "half a cosine from 1 to final, over max_iter epochs",
         'I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm'
         ' restarts", ICLR 2017, eq. 5 without restarts.',
+        use="The first to try when max_iter is the budget: it ends at a rate near "
+        "0, without further choices.",
         per_batch=True,
         constraints={"final": _END},
     ),
@@ -181,6 +196,8 @@ SCHEDULES: dict[str, Schedule] = {
         "from initial to 1 at the part peak of max_iter epochs, then down to final",
         'L. Smith and N. Topin, "Super-convergence: very fast training of neural'
         ' networks using large learning rates", SPIE 2019; annealed by cosines.',
+        use="For few epochs and a large rate; it brings a warm-up of its own. Use "
+        "it with sgd and momentum, or adamw.",
         per_batch=True,
         constraints={
             "peak": [Interval(Real, 0, 1, closed="neither")],

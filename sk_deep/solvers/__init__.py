@@ -57,9 +57,11 @@ class Solver:
         Names that `solver_params` may hold, with scikit-learn's constraints on them.
         Without any, the optimizer's signature has the names, and itself the rules.
     summary : str, default=""
-        What marks the method, in a phrase.
+        Its step, of the weights w, in a phrase.
     source : str, default=""
         Where the method comes from: author, title, venue, year.
+    use : str, default=""
+        When to use it.
     """
 
     optimizer: type[Optimizer] | None
@@ -72,6 +74,7 @@ class Solver:
     constraints: Mapping[str, list] = field(default_factory=dict)
     summary: str = ""
     source: str = ""
+    use: str = ""
 
     def legal_params(self, estimator: Any) -> set[str]:
         """List the names that `solver_params` may hold."""
@@ -140,19 +143,24 @@ SOLVERS: dict[str, Solver] = {
         SGD,
         1e-2,
         _momentum,
-        summary="steps against the gradient, with momentum",
+        summary="w - rate u, with velocity u = momentum u + g, looked ahead by "
+        "Nesterov; of the gradient g",
         source="I. Sutskever, J. Martens, G. Dahl and G. Hinton, "
         '"On the importance of initialization and momentum in deep learning", '
         "ICML 2013",
+        use="With momentum and a schedule, for results that generalise well; the "
+        "rate has to be tuned.",
     ),
     "adam": Solver(
         Adam,
         1e-3,
         _betas,
         leaves_inert=_SKLEARN_SGD_ONLY,
-        summary="adaptive moments",
+        summary="w - rate m / (sqrt(v) + eps), with running means m of the gradient "
+        "and v of its square",
         source="D. Kingma and J. Ba, "
         '"Adam: a method for stochastic optimization", ICLR 2015',
+        use="The default: it does well without tuning.",
     ),
     "lbfgs": Solver(
         None,
@@ -160,74 +168,94 @@ SOLVERS: dict[str, Solver] = {
         leaves_inert=_SKLEARN_SGD_ONLY,
         # of scipy; its other options are parameters of the estimator
         constraints={"maxcor": _COUNT, "ftol": _NOT_NEGATIVE, "maxls": _COUNT},
-        summary="quasi-Newton method on the whole data, by scipy",
+        summary="w - H g over the whole data, with H from the last `maxcor` steps, by "
+        "scipy",
         source="D. Liu and J. Nocedal, "
         '"On the limited memory BFGS method for large scale optimization", '
         "Mathematical Programming 1989",
+        use="For small data, some thousands of rows: no rate, few steps. No "
+        "mini-batches, dropout or schedules.",
     ),
     "adamw": Solver(
         AdamW,
         1e-3,
         _betas,
         decouples_decay=True,
-        summary="Adam with decoupled weight decay",
+        summary="adam, and the weights shrink by rate alpha w beside it, not through "
+        "the gradient",
         source="I. Loshchilov and F. Hutter, "
         '"Decoupled weight decay regularization", ICLR 2019',
+        use="Where alpha shall regularise: as adam, but weights decay at a rate "
+        "of their own.",
     ),
     "nadam": Solver(
         torch.optim.NAdam,
         2e-3,
         _betas,
-        summary="Adam with Nesterov's momentum",
+        summary="adam with Nesterov's look-ahead: m is moved on by the present "
+        "gradient",
         source="T. Dozat, "
         '"Incorporating Nesterov momentum into Adam", ICLR workshop 2016',
+        use="As adam, often a little faster.",
     ),
     "radam": Solver(
         torch.optim.RAdam,
         1e-3,
         _betas,
-        summary="Adam with rectified rates in the first steps",
+        summary="adam, its rate times the part of the variance of 1 / sqrt(v) that is "
+        "known so far",
         source="L. Liu, H. Jiang, P. He, W. Chen, X. Liu, J. Gao and J. Han, "
         '"On the variance of the adaptive learning rate and beyond", ICLR 2020',
+        use="As adam, where the first steps are unstable and no warm-up is wanted.",
     ),
     "adamax": Solver(
         torch.optim.Adamax,
         2e-3,
         _betas,
-        summary="Adam with the largest gradient in place of the second moment",
+        summary="w - rate m / u, with the largest recent gradient u in place of "
+        "sqrt(v)",
         source="D. Kingma and J. Ba, "
         '"Adam: a method for stochastic optimization", ICLR 2015, section 7.1',
+        use="As adam, where single gradients are very large.",
     ),
     "adagrad": Solver(
         torch.optim.Adagrad,
         1e-2,
-        summary="rates that fall with the sum of squared gradients",
+        summary="w - rate g / sqrt(s), with the sum s of all squared gradients",
         source="J. Duchi, E. Hazan and Y. Singer, "
         '"Adaptive subgradient methods for online learning and stochastic '
         'optimization", JMLR 2011',
+        use="For sparse inputs: rare features keep large rates. In long trainings "
+        "the rate dies out.",
     ),
     "rmsprop": Solver(
         torch.optim.RMSprop,
         1e-3,
-        summary="gradients divided by their root mean square",
+        summary="w - rate g / sqrt(v), with a running mean v of squared gradients",
         source='T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", Coursera 2012',
+        use="As adagrad, but the past is forgotten, so that the rate does not die out.",
     ),
     "adadelta": Solver(
         torch.optim.Adadelta,
         1.0,
-        summary="rates from the sizes of past updates and gradients",
+        summary="w - g sqrt(d) / sqrt(v), with running means v of squared gradients "
+        "and d of squared steps",
         source='M. Zeiler, "ADADELTA: an adaptive learning rate method", arXiv 2012',
+        use="Where no rate shall be tuned; slow near the minimum.",
     ),
     "vsgd": Solver(
         VSGD,
         1.0,
         needs_closure=True,
         constraints={"n_start": _COUNT, "slow_start": _POSITIVE, "eps": _POSITIVE},
-        summary="rates from the variance and the curvature of the loss",
+        summary="w - g m^2 / (v h), with running means m of the gradient, v of its "
+        "square and h of the curvature",
         source="T. Schaul, S. Zhang and Y. LeCun, "
         '"No more pesky learning rates", ICML 2013; T. Schaul and Y. LeCun, '
         '"Adaptive learning rates and parallelization for stochastic, sparse, '
         'non-smooth gradients", ICLR 2013',
+        use="Where no rate shall be tuned, and steps shall shrink as the noise of "
+        "the gradients tells.",
     ),
     "adasecant": Solver(
         AdaSecant,
@@ -238,9 +266,11 @@ SOLVERS: dict[str, Solver] = {
             "max_gamma": _NOT_NEGATIVE,
             "eps": _POSITIVE,
         },
-        summary="rates from secants along the path",
+        summary="w - g times a secant's inverse slope, d w / d g along the path, with "
+        "a control variate",
         source="C. Gulcehre, M. Moczulski and Y. Bengio, "
         '"ADASECANT: robust adaptive secant method for stochastic gradient", '
         "arXiv 2014",
+        use="Where no rate shall be tuned, on noisy gradients.",
     ),
 }

@@ -10,8 +10,8 @@ network becomes as good as one that was fitted to all rows at once.
 
 As a script it takes seconds on two cores::
 
-    python examples/plot_parquet.py
-    python examples/plot_parquet.py --rows 20000
+    python examples/tasks/plot_parquet.py
+    python examples/tasks/plot_parquet.py --rows 20000
 """
 
 # %%

@@ -14,8 +14,8 @@ with the recipe of deep learning among its hyperparameters. We
 
 As a script it takes under a minute on two cores::
 
-    python examples/plot_01_hello_digits.py
-    python examples/plot_01_hello_digits.py --data mnist  # downloads larger images
+    python examples/start/plot_hello_digits.py
+    python examples/start/plot_hello_digits.py --data mnist  # downloads larger images
 """
 
 # %%

@@ -9,7 +9,7 @@ that ends in one, or a fitted search.
 
 As a script it takes seconds::
 
-    python examples/plot_pictures.py
+    python examples/tools/plot_pictures.py
 """
 
 # %%

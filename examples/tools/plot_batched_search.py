@@ -15,8 +15,8 @@ fold, and all candidates share the scaled rows.
 
 As a script it takes seconds on two cores::
 
-    python examples/plot_batched_search.py
-    python examples/plot_batched_search.py --points 5  # 25 candidates
+    python examples/tools/plot_batched_search.py
+    python examples/tools/plot_batched_search.py --points 5  # 25 candidates
 """
 
 # %%
