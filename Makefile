@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 .PHONY: help demo test check campaign bench bench-quick docs clean
 
 help:
-	@echo "make demo         install, and run the examples (DEMO_ARGS=... for plot_01_hello_digits.py)"
+	@echo "make demo         install, and run the examples (DEMO_ARGS=... for plot_hello_digits.py)"
 	@echo "make test         install, and run the tests"
 	@echo "make check        the style checks, the types and the tests"
 	@echo "make campaign     thousands of injected faults, in some minutes (CAMPAIGN_ARGS=--short)"
@@ -23,10 +23,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(INSTALLED)
-	MPLBACKEND=Agg $(BIN)/python examples/plot_01_hello_digits.py $(DEMO_ARGS)
-	MPLBACKEND=Agg $(BIN)/python examples/plot_batched_search.py
-	MPLBACKEND=Agg $(BIN)/python examples/plot_pictures.py
-	$(BIN)/python examples/plot_parquet.py
+	MPLBACKEND=Agg $(BIN)/python examples/start/plot_hello_digits.py $(DEMO_ARGS)
+	MPLBACKEND=Agg $(BIN)/python examples/tools/plot_batched_search.py
+	MPLBACKEND=Agg $(BIN)/python examples/tools/plot_pictures.py
+	$(BIN)/python examples/tasks/plot_parquet.py
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q

@@ -122,6 +122,8 @@ print(f"held at a time: {peak / 1e6:.1f} MB")
 print(f"accuracy, streamed: {scores[0]:.3f}")
 print(f"accuracy, in memory: {scores[1]:.3f}")
 
+assert scores[0] > scores[1] - 0.02
+
 # %%
 # Arrays that lie on the disk as one file need none of this: what
 # ``numpy.load(..., mmap_mode="r")`` gives goes into ``fit`` as it is.

@@ -174,3 +174,8 @@ print(f"Validation surface: {picture}")
 # candidates differ by about one percentage point, and a standard error on so many
 # images is half of that: the star is one good candidate of many, and partly lucky. The
 # images put aside say how good it is.
+
+middle = surface[np.ix_(alphas < 0.2, (rates > 0.006) & (rates < 0.02))]
+assert surface[:, rates < 0.0003].max() < 0.9 < middle.min()
+assert np.ptp(middle) < 0.03
+assert surface[-1, -1] < 0.2

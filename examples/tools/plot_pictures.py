@@ -112,6 +112,7 @@ for activation, ax in zip(["logistic", "relu"], axes, strict=True):
         f"  10 layers of {activation}: the gradient of the first is {first / last:.0e} "
         f"of the last one's, training accuracy {deep.score(X, y):.2f}"
     )
+    assert (first / last < 1e-3) == (activation == "logistic")
 save(figure, "gradient_flow")
 
 # %%
@@ -134,6 +135,7 @@ learned = MLPClassifier(
 units = ActivationDisplay.from_estimator(learned, X)
 save(units.figure_, "activations")
 print(f"  dead {units.dead.round(2)}, saturated {units.saturated.round(2)}")
+assert units.dead[2] > 0 and units.saturated[3] > 0
 
 # %%
 # Weights
