@@ -1,19 +1,69 @@
-"""The examples do what they tell of."""
+"""The examples run; what they claim, they assert when the site is made."""
 
 import os
 import re
+import runpy
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import joblib
 import pytest
+from sklearn import neural_network
+
+import sk_deep
 
 FOLDER = Path(__file__).parents[1] / "examples"
+EXAMPLES = sorted(FOLDER.rglob("plot_*.py"))
+ARGUMENTS = {
+    "plot_batched_search.py": ["--points", "2"],
+    "plot_parquet.py": ["--rows", "10000"],
+}
+
+
+class ShortTraining:
+    """A parameter `max_iter` that never is more than two."""
+
+    def __get__(self, network, kind=None):
+        return self if network is None else min(network.__dict__["max_iter"], 2)
+
+    def __set__(self, network, value):
+        network.__dict__["max_iter"] = value
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs_in_short(path, tmp_path, monkeypatch):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    pytest.importorskip("pyarrow")
+    plt.switch_backend("agg")
+    for package in (sk_deep, neural_network):
+        for kind in (package.MLPClassifier, package.MLPRegressor):
+            monkeypatch.setattr(kind, "max_iter", ShortTraining(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(path), *ARGUMENTS.get(path.name, [])])
+    # an untrained network claims nothing
+    code = compile(path.read_text(), path, "exec", optimize=1)
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+    with joblib.parallel_config("threading"):  # processes would train at length
+        exec(code, vars(sys.modules["__main__"]))
+    plt.close("all")
+
+
+def test_each_example_has_its_place():
+    lessons = runpy.run_path(str(FOLDER.parent / "docs" / "gallery_conf.py"))["LESSONS"]
+    assert sorted(lessons) == sorted(path.name for path in EXAMPLES)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_each_example_asserts_what_it_claims(path):
+    assert re.search(r"^ *assert ", path.read_text(), re.MULTILINE)
 
 
 def test_a_stream_of_parquet_is_as_good_as_an_array():
     pytest.importorskip("pyarrow")
-    command = [sys.executable, FOLDER / "plot_parquet.py", "--rows", "80000"]
+    command = [sys.executable, FOLDER / "tasks" / "plot_parquet.py", "--rows", "80000"]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

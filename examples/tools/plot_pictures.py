@@ -135,7 +135,8 @@ learned = MLPClassifier(
 units = ActivationDisplay.from_estimator(learned, X)
 save(units.figure_, "activations")
 print(f"  dead {units.dead.round(2)}, saturated {units.saturated.round(2)}")
-assert units.dead[2] > 0 and units.saturated[3] > 0
+assert units.dead[2] > 0
+assert units.saturated[3] > 0
 
 # %%
 # Weights

@@ -97,8 +97,8 @@ assert max(losses["cosine from 0.3"]) < min(losses["constant 0.003"])
 
 warm = train("cosine", rate=0.3, schedule_params={"warmup": 0.2})
 fig, ax = plt.subplots(figsize=(6.4, 3))
-ax.plot(range(1, 31), networks["cosine"].learning_rate_curve_, label="cosine")
-ax.plot(range(1, 31), warm.learning_rate_curve_, "--", label="with warmup=0.2")
+for name, network in {"cosine": networks["cosine"], "with warmup=0.2": warm}.items():
+    ax.plot(range(1, network.n_iter_ + 1), network.learning_rate_curve_, label=name)
 ax.set(xlabel="epoch", ylabel="learning rate")
 ax.legend()
 
