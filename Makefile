@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test check campaign bench bench-quick docs clean
+.PHONY: help demo test check campaign bench bench-quick docs dist clean
 
 help:
 	@echo "make demo         install, and run the examples (DEMO_ARGS=... for plot_hello_digits.py)"
@@ -14,6 +14,7 @@ help:
 	@echo "                  plots go to build/bench (BENCH_ARGS='--threads 1')"
 	@echo "make bench-quick  the same in some minutes: fewer turns and sizes"
 	@echo "make docs         the site, in build/docs; a warning is an error"
+	@echo "make dist         the wheel and the sources, checked, and the first page run with them"
 	@echo "make clean        remove what these commands made"
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -56,8 +57,18 @@ bench-quick:
 docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	MPLBACKEND=Agg $(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
+	$(BIN)/python docs/check_links.py build/docs
+
+dist: $(INSTALLED)
+	rm -rf dist build/empty
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet build twine
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	cd build/empty && bin/python -I ../../tests/smoke.py ../../docs/start.md
 
 clean:
-	rm -rf docs/gallery docs/generated docs/options docs/sg_execution_times.rst
+	rm -rf dist docs/gallery docs/generated docs/options docs/sg_execution_times.rst
 	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

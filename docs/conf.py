@@ -38,6 +38,7 @@ autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings tell more
 numpydoc_show_class_members = False
 myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence"]
 # scikit-learn's own docstrings refer to its glossary and its guide
 suppress_warnings = ["ref.term", "ref.ref"]
 

@@ -29,6 +29,16 @@ that heads its section. What stands under "parameters" is set by the dict named 
 section's first line. This page is written by `python docs/make_options.py`. The
 site shows in pictures what activations, dropouts, solvers and schedules do.
 """
+FOOT = """```{toctree}
+:hidden:
+
+options/activation
+options/dropout_type
+options/dropout_schedule
+options/solver
+options/learning_rate
+```
+"""
 SECTIONS = [
     # parameter, its dict of parameters, what else it takes, table
     (
@@ -163,7 +173,8 @@ def section(parameter: str, params: str | None, text: str, table: Mapping) -> st
 
 def page() -> str:
     """Return the page."""
-    return "\n\n".join([HEAD.rstrip(), *(section(*parts) for parts in SECTIONS)]) + "\n"
+    sections = [section(*parts) for parts in SECTIONS]
+    return "\n\n".join([HEAD.rstrip(), *sections, FOOT])
 
 
 if __name__ == "__main__":
