@@ -159,16 +159,19 @@ def section(parameter: str, params: str | None, text: str, table: Mapping) -> st
     lines = [f"## {parameter}", "", text]
     if params:
         lines[-1] += f" Parameters go in `{params}`."
-    titles = ["name", "what it is", "when to use it", "parameters", "source"]
+    named = any(parameters(row) for row in table.values())
+    titles = ["name", "what it is", "when to use it", *["parameters"] * named]
     lines += ["", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    sources = []
     for name, row in table.items():
         what, source = describe(row)
         what += f" ({kinds(row)})" if kinds(row) else ""
-        cells = [f"`{name}`", what.rstrip("."), row.use, parameters(row), source]
+        cells = [f"`{name}`", what.rstrip("."), row.use, *[parameters(row)] * named]
         lines.append(
             "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
         )
-    return "\n".join(lines)
+        sources.append(f"- `{name}`: {source.rstrip('.')}.")
+    return "\n".join([*lines, "", "Sources:", "", *sources])
 
 
 def page() -> str:
