@@ -65,7 +65,8 @@ dist: $(INSTALLED)
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 	$(PYTHON) -m venv build/empty
-	build/empty/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	build/empty/bin/python -m pip install --quiet --constraint constraints.txt \
+		"$$(ls dist/*.whl)[skops]"
 	cd build/empty && bin/python -I ../../tests/smoke.py ../../docs/start.md
 
 clean:
