@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import gallery_conf
 import make_options
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,12 +33,8 @@ from sk_deep.solvers import SOLVERS, minimize_lbfgs
 
 FOLDER = Path(__file__).with_name("options")
 STYLE = {
-    "axes.prop_cycle": plt.cycler(color=COLORS),
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "figure.constrained_layout.use": True,
+    **gallery_conf.STYLE,
     "font.size": 11,
-    "legend.frameon": False,
     "lines.linewidth": 2,
     "svg.hashsalt": "sk_deep",  # the same picture is the same file
 }
