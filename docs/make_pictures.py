@@ -239,7 +239,7 @@ PAGES = {
     "activation": Page(
         "Activations",
         "A hidden unit's value over its input z, and its slope, which the gradient is"
-        " multiplied by on its way down.",
+        " multiplied by on its way down. In bold, the value.",
         ACTIVATIONS,
         draw_activation,
     ),
@@ -253,7 +253,7 @@ PAGES = {
     ),
     "dropout_schedule": Page(
         "Schedules of dropout",
-        "The probability over a training of 100 epochs.",
+        "The probability over a training of 100 epochs. In bold, the factor on it.",
         DROPOUT_SCHEDULES,
         draw_dropout_schedule,
     ),
@@ -263,7 +263,7 @@ PAGES = {
         " as fast across as along it; the saddle is left only by the slope across it,"
         " which is small at the start. Each solver has the rate, of nine between 0.001"
         " and 10, that is lowest on average over its steps; they suit a surface of two"
-        " weights, no network.",
+        " weights, no network. In bold, the weights w after a step.",
         SOLVERS,
         draw_solver,
         n_axes=2,
@@ -271,7 +271,7 @@ PAGES = {
     "learning_rate": Page(
         "Learning-rate schedules",
         "The rate in a training of 100 epochs with sgd, 150 rows in batches of 15, and"
-        " learning_rate_init=0.1.",
+        " learning_rate_init=0.1. In bold, the factor on that.",
         SCHEDULES,
         draw_schedule,
     ),
