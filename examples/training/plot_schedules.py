@@ -2,9 +2,11 @@
 Learning-rate schedules
 =======================
 
-A large rate is quick at first, but then steps jump about the minimum. A small one is
-slow all the way. A schedule has both: it starts large and ends small. All of them work
-with every first-order solver; ``schedule_params`` sets what they have to set.
+A large rate is quick at first, but then its steps jump about above the minimum. A small
+one jumps less, but it is slow all the way. A schedule has both: it starts large and
+ends small. (H. Robbins and S. Monro, Annals of Mathematical Statistics 1951, prove that
+rates like 1 / t lead to the solution in spite of noise.) ``learning_rate`` names it,
+and ``schedule_params`` sets its numbers.
 
 As a script it takes seconds::
 
@@ -12,9 +14,12 @@ As a script it takes seconds::
 """
 
 # %%
-# The rates
-# ---------
-# A fitted network knows the rate of each epoch: ``learning_rate_curve_``.
+# The task
+# --------
+# A fifth of the labels of the digits is drawn at random. A small network cannot learn
+# these by heart, so that steps are noisy to the end. Plain sgd, without momentum, shows
+# best what the rate does. To see the loss of the weights after each epoch, we hand the
+# training rows over as validation rows, too.
 
 import warnings
 
@@ -24,83 +29,123 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from sk_deep import MLPClassifier
+from sk_deep.plots import ActivationDisplay, LossCurveDisplay
 
 warnings.simplefilter("ignore", ConvergenceWarning)  # few epochs are enough here
 X, y = load_digits(return_X_y=True)
 X = X / 16
+random = np.random.RandomState(0)
+noisy = np.where(random.uniform(size=len(y)) < 0.2, random.randint(10, size=len(y)), y)
 
 
-def train(learning_rate, rate, seed=0, n_epochs=30, **params):
-    """Train with sgd, and a large rate of 0.3 unless told otherwise."""
+def train(learning_rate, rate, **params):
+    """Return the rate and the loss of 30 epochs."""
     network = MLPClassifier(
-        (64,),
+        (16,),
         solver="sgd",
+        momentum=0.0,
         learning_rate=learning_rate,
         learning_rate_init=rate,
+        schedule_params=params or None,
         batch_size=32,
-        max_iter=n_epochs,
-        n_iter_no_change=n_epochs,
-        random_state=seed,
-        **params,
-    )
-    return network.fit(X, y)
+        max_iter=30,
+        early_stopping=True,
+        n_iter_no_change=30,  # nothing stops
+        scoring="loss",
+        random_state=0,
+    ).fit(X, noisy, X_val=X, y_val=noisy)
+    return network.learning_rate_curve_, network.validation_loss_curve_
 
+
+def draw(ax, curves):
+    for (name, curve), marker in zip(curves.items(), "os^Dv", strict=False):
+        epochs = range(1, len(curve) + 1)
+        ax.plot(epochs, curve, marker=marker, markevery=4, label=name)
+    ax.set(xlabel="epoch")
+
+
+# %%
+# The rates
+# ---------
+# All start at 0.5, but for one_cycle (L. Smith and N. Topin, SPIE 2019), which climbs
+# to it first. The constant rate hovers: its loss jumps up and down. Where it ends is
+# chance, but each schedule ends below the mean of the constant rate's last ten epochs.
+# The fall of step shows why: at once the loss is lower than it ever was.
 
 schedules = {
     "constant": {},
-    "exponential": {"gamma": 0.85},
-    "step": {"gamma": 0.2, "every": 10},
+    "exponential": {"gamma": 0.93},
+    "step": {"gamma": 0.1, "every": 20},
     "cosine": {},
     "one_cycle": {},
 }
-networks = {
-    name: train(name, rate=0.3, schedule_params=params or None)
-    for name, params in schedules.items()
-}
+rates, losses = {}, {}
+for name, params in schedules.items():
+    rates[name], losses[name] = train(name, 0.5, **params)
+    print(f"{name}: final loss {losses[name][-1]:.3f}")
+
 fig, (ax_rate, ax_loss) = plt.subplots(1, 2, figsize=(10, 4))
-for (name, network), style in zip(networks.items(), "os^Dv", strict=True):
-    epochs = range(1, network.n_iter_ + 1)
-    ax_rate.plot(epochs, network.learning_rate_curve_, marker=style, markevery=5)
-    ax_loss.plot(epochs, network.loss_curve_, marker=style, markevery=5, label=name)
-    print(f"{name}: training loss {network.loss_:.5f}")
-ax_rate.set(xlabel="epoch", ylabel="learning rate")
-ax_loss.set(xlabel="epoch", ylabel="training loss", yscale="log")
+draw(ax_rate, rates)
+draw(ax_loss, losses)
+ax_rate.set(ylabel="learning rate")
+ax_loss.set(ylabel="training loss", ylim=(0.75, 2))
 ax_loss.legend()
 
-assert np.ptp(networks["constant"].learning_rate_curve_) == 0
-assert networks["cosine"].learning_rate_curve_[-1] < 0.01
+hovers_at = np.mean(losses["constant"][-10:])
+assert max(losses[name][-1] for name in schedules if name != "constant") < hovers_at
+assert np.ptp(losses["constant"][-10:]) > 3 * np.ptp(losses["cosine"][-10:])
+assert losses["step"][20] < min(losses["step"][:20]) - 0.02
+assert rates["constant"] == [0.5] * len(rates["constant"])
+assert rates["cosine"][-1] < 0.01
 
 # %%
 # Large, small, or both
 # ---------------------
-# Three random starts each. With the large constant rate the end is chance: a good one,
-# or one far above. The cosine that starts at it is low each time. The small constant
-# rate is not there yet.
+# Would a smaller constant rate do? Neither of two gets as low in time. The cosine
+# (I. Loshchilov and F. Hutter, ICLR 2017) needs a rate to start at, and ``max_iter``.
 
-losses = {
-    "constant 0.3": [train("constant", 0.3, seed).loss_ for seed in range(3)],
-    "constant 0.003": [train("constant", 0.003, seed).loss_ for seed in range(3)],
-    "cosine from 0.3": [train("cosine", 0.3, seed).loss_ for seed in range(3)],
+compared = {
+    "constant 0.5": losses["constant"],
+    "constant 0.1": train("constant", 0.1)[1],
+    "constant 0.02": train("constant", 0.02)[1],
+    "cosine from 0.5": losses["cosine"],
 }
-for name, values in losses.items():
-    print(f"{name}: {np.round(values, 4)}")
+fig, ax = plt.subplots()
+draw(ax, compared)
+ax.set(ylabel="training loss", ylim=(0.75, 2.4))
+ax.legend()
+print({name: round(curve[-1], 3) for name, curve in compared.items()})
 
-assert np.mean(losses["cosine from 0.3"]) < np.mean(losses["constant 0.3"]) / 3
-assert np.ptp(losses["cosine from 0.3"]) < np.ptp(losses["constant 0.3"]) / 10
-assert max(losses["cosine from 0.3"]) < min(losses["constant 0.003"])
+assert compared["cosine from 0.5"][-1] < compared["constant 0.1"][-1] - 0.03
+assert compared["constant 0.1"][-1] < compared["constant 0.02"][-1] - 0.03
 
 # %%
 # Warm-up
 # -------
-# With ``warmup``, the rate of any schedule grows from zero in the first part of the
-# training (P. Goyal and others, "Accurate, large minibatch SGD", arXiv 2017).
+# At the start, a large rate can do harm that lasts: units of relu are thrown out of
+# reach of all rows, and stay dead. With ``warmup``, the rate of any schedule grows from
+# zero in the first part of the training (P. Goyal and others, arXiv 2017). Here adam
+# has a rate 50 times its usual one, in three hidden layers. With a warm-up over 30 % of
+# the training, far fewer units die.
 
-warm = train("cosine", rate=0.3, schedule_params={"warmup": 0.2})
-fig, ax = plt.subplots(figsize=(6.4, 3))
-for name, network in {"cosine": networks["cosine"], "with warmup=0.2": warm}.items():
-    ax.plot(range(1, network.n_iter_ + 1), network.learning_rate_curve_, label=name)
-ax.set(xlabel="epoch", ylabel="learning rate")
-ax.legend()
+warm, dead = {}, {}
+for warmup in (0.0, 0.3):
+    network = MLPClassifier(
+        (64, 64, 64),
+        learning_rate="cosine",
+        learning_rate_init=0.05,
+        schedule_params={"warmup": warmup},
+        batch_size=64,
+        max_iter=15,
+        random_state=0,
+    ).fit(X, y)
+    warm[f"warmup={warmup}"] = network
+    units = ActivationDisplay.from_estimator(network, X)
+    plt.close(units.figure_)  # the numbers are enough
+    dead[warmup] = np.mean(units.dead)
+    print(f"warmup={warmup}: {dead[warmup]:.0%} of the units are dead")
+LossCurveDisplay.from_estimators(warm)
 
-assert np.argmax(warm.learning_rate_curve_) >= 5
+assert dead[0.3] < dead[0.0] - 0.1
+assert np.argmax(warm["warmup=0.3"].learning_rate_curve_) >= 3
 plt.show()
