@@ -62,7 +62,7 @@ docs: $(INSTALLED)
 dist: $(INSTALLED)
 	rm -rf dist build/empty
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet build twine
-	$(BIN)/python -m build
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 	$(PYTHON) -m venv build/empty
 	build/empty/bin/python -m pip install --quiet --constraint constraints.txt \

@@ -35,8 +35,8 @@ def broken(folder: Path) -> list[str]:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue  # it leads outside
-            target = (path.parent / unquote(parts.path)).resolve()
-            target = target if parts.path else path
+            where = unquote(parts.path)
+            target = (path.parent / where).resolve() if where else path
             anchors = pages[target].anchors if target in pages else {parts.fragment}
             has_anchor = not parts.fragment or unquote(parts.fragment) in anchors
             if not (target.exists() and has_anchor):

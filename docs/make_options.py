@@ -7,7 +7,9 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from make_recipe import table
 from numpydoc.docscrape import NumpyDocString
 
 from sk_deep import MLPClassifier
@@ -31,84 +33,85 @@ site shows in pictures what activations, dropouts, solvers and schedules do.
 """
 FOOT = """```{toctree}
 :hidden:
+:glob:
 
-options/activation
-options/dropout_type
-options/dropout_schedule
-options/solver
-options/learning_rate
+options/*
 ```
 """
-SECTIONS = [
-    # parameter, its dict of parameters, what else it takes, table
-    (
-        "activation",
+
+
+class Section(NamedTuple):
+    """What a constructor parameter takes by name: the rows of a table."""
+
+    params: str | None  # the dict of the rows' own parameters
+    text: str
+    table: Mapping
+
+    def lead(self) -> str:
+        """Return what is said before the rows."""
+        to_set = f" Parameters go in `{self.params}`." if self.params else ""
+        return self.text + to_set
+
+
+SECTIONS = {
+    "activation": Section(
         None,
         "`maxout_pieces` is for maxout. Also any `torch.nn.Module` class that keeps the"
         " shape, and a list with a value per hidden layer.",
         ACTIVATIONS,
     ),
-    (
-        "dropout_type",
+    "dropout_type": Section(
         "dropout_params",
         "The kind of the dropout whose probability is `dropout`, a float or one per"
         " hidden layer, and `input_dropout`.",
         DROPOUTS,
     ),
-    (
-        "dropout_schedule",
+    "dropout_schedule": Section(
         None,
         "The factor on the probabilities of dropout in an epoch.",
         DROPOUT_SCHEDULES,
     ),
-    (
-        "normalization",
+    "normalization": Section(
         None,
         "Also None. It acts before the activation.",
         NORMALIZATIONS,
     ),
-    ("weight_init", None, "Biases start at zero, but for auto.", INITIALIZERS),
-    (
-        "loss",
+    "weight_init": Section(None, "Biases start at zero, but for auto.", INITIALIZERS),
+    "loss": Section(
         "loss_params",
         "Also a function of the raw outputs and the targets that gives a loss per row.",
         LOSSES,
     ),
-    (
-        "solver",
+    "solver": Section(
         "solver_params",
         "Also any `torch.optim.Optimizer` class; the dict takes whatever else the"
         " optimizer takes.",
         SOLVERS,
     ),
-    (
-        "learning_rate",
+    "learning_rate": Section(
         "schedule_params",
         "The factor on `learning_rate_init`. Also a function of the part of the"
         f" training that is done. All take {', '.join(f'`{name}`' for name in WARMUP)},"
         " the part in which the rate grows from zero.",
         SCHEDULES,
     ),
-    (
-        "numerical_scaling",
+    "numerical_scaling": Section(
         None,
         "Also None. What is done to the numbers of a table.",
         SCALINGS,
     ),
-    (
-        "numerical_embedding",
+    "numerical_embedding": Section(
         None,
         "Also None. What stands beside each number of a table.",
         NUMERICAL_EMBEDDINGS,
     ),
-    (
-        "augmentation",
+    "augmentation": Section(
         "augmentation_params",
         "Also None, and a function of X, y and a `torch.Generator` that gives new X and"
         " y.",
         AUGMENTATIONS,
     ),
-]
+}
 
 
 def describe(row) -> tuple[str, str]:
@@ -154,30 +157,26 @@ def kinds(row) -> str:
     return ", ".join(dict.fromkeys(words[kind] for kind in getattr(row, "terms", {})))
 
 
-def section(parameter: str, params: str | None, text: str, table: Mapping) -> str:
-    """Return a section: a heading, a line and the table."""
-    lines = [f"## {parameter}", "", text]
-    if params:
-        lines[-1] += f" Parameters go in `{params}`."
-    named = any(parameters(row) for row in table.values())
-    titles = ["name", "what it is", "when to use it", *["parameters"] * named]
-    lines += ["", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    sources = []
-    for name, row in table.items():
+def text_of(parameter: str) -> str:
+    """Return a section: a heading, a line, the table and the sources."""
+    section = SECTIONS[parameter]
+    titles, rows, sources = ["name", "what it is", "when to use it"], [], []
+    for name, row in section.table.items():
         what, source = describe(row)
         what += f" ({kinds(row)})" if kinds(row) else ""
-        cells = [f"`{name}`", what.rstrip("."), row.use, *[parameters(row)] * named]
-        lines.append(
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-        )
+        rows.append([f"`{name}`", what.rstrip("."), row.use])
         sources.append(f"- `{name}`: {source.rstrip('.')}.")
-    return "\n".join([*lines, "", "Sources:", "", *sources])
+    settable = [parameters(row) for row in section.table.values()]
+    if any(settable):
+        titles.append("parameters")
+        rows = [[*row, cell] for row, cell in zip(rows, settable, strict=True)]
+    parts = [f"## {parameter}", section.lead(), table(titles, rows)]
+    return "\n\n".join([*parts, "Sources:", "\n".join(sources)])
 
 
 def page() -> str:
     """Return the page."""
-    sections = [section(*parts) for parts in SECTIONS]
-    return "\n\n".join([HEAD.rstrip(), *sections, FOOT])
+    return "\n\n".join([HEAD.rstrip(), *map(text_of, SECTIONS), FOOT])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ with the sources.
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,6 +106,8 @@ def draw_dropout(name: str, ax: Axes, p: float = 0.3) -> None:
 def draw_schedule(name: str, ax: Axes) -> None:
     """Draw the rate in the epochs of a training."""
     X, y = load_iris(return_X_y=True)
+    # a training that stands still ends, but where the rate falls in place of that
+    waits = SCHEDULES[name].reduces_on_plateau
     network = MLPClassifier(
         (8,),
         solver="sgd",
@@ -113,8 +115,8 @@ def draw_schedule(name: str, ax: Axes) -> None:
         learning_rate_init=0.1,
         batch_size=15,
         max_iter=100,
-        n_iter_no_change=100 if name != "adaptive" else 4,
-        tol=0.0 if name != "adaptive" else 2e-3,
+        n_iter_no_change=4 if waits else 100,
+        tol=2e-3 if waits else 0.0,
         random_state=0,
     )
     rates = network.fit(X, y).learning_rate_curve_
@@ -168,7 +170,6 @@ def path(name: str, function: Callable, start: tuple, rate: float) -> np.ndarray
     optimizer = row.optimizer([w], lr=rate, **row.arguments(MLPClassifier()))
     found = [w.detach().clone()]
     for _ in range(N_STEPS):
-        closure()
         optimizer.step(closure)
         found.append(w.detach().clone())
     return torch.stack(found).numpy()
@@ -230,7 +231,6 @@ class Page(NamedTuple):
 
     title: str
     legend: str
-    table: Mapping
     draw: Callable
     n_axes: int = 1
 
@@ -240,7 +240,6 @@ PAGES = {
         "Activations",
         "A hidden unit's value over its input z, and its slope, which the gradient is"
         " multiplied by on its way down. In bold, the value.",
-        ACTIVATIONS,
         draw_activation,
     ),
     "dropout_type": Page(
@@ -248,13 +247,11 @@ PAGES = {
         "The values of 120 hidden units of one layer for one row: in training, where"
         " noise acts, over those without. The mean is what the layer above sees in the"
         " long run.",
-        DROPOUTS,
         draw_dropout,
     ),
     "dropout_schedule": Page(
         "Schedules of dropout",
         "The probability over a training of 100 epochs. In bold, the factor on it.",
-        DROPOUT_SCHEDULES,
         draw_dropout_schedule,
     ),
     "solver": Page(
@@ -264,7 +261,6 @@ PAGES = {
         " which is small at the start. Each solver has the rate, of nine between 0.001"
         " and 10, that is lowest on average over its steps; they suit a surface of two"
         " weights, no network. In bold, the weights w after a step.",
-        SOLVERS,
         draw_solver,
         n_axes=2,
     ),
@@ -272,26 +268,32 @@ PAGES = {
         "Learning-rate schedules",
         "The rate in a training of 100 epochs with sgd, 150 rows in batches of 15, and"
         " learning_rate_init=0.1. In bold, the factor on that.",
-        SCHEDULES,
         draw_schedule,
     ),
 }
+
+
+def are_new(folder: Path) -> bool:
+    """Whether all pictures are there, and no source has changed since."""
+    pictures = list(folder.glob("*.svg"))
+    if len(pictures) != sum(len(make_options.SECTIONS[name].table) for name in PAGES):
+        return False
+    scripts = [Path(module) for module in (__file__, gallery_conf.__file__)]
+    sources = [*scripts, *Path(sk_deep.__file__).parent.rglob("*.py")]
+    changed = max(source.stat().st_mtime for source in sources)
+    return changed < min(picture.stat().st_mtime for picture in pictures)
 
 
 def draw_all() -> None:
     """Write the pictures, as PARAMETER-NAME.svg, unless they are new."""
     folder = FOLDER / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    sources = [Path(__file__), *Path(sk_deep.__file__).parent.rglob("*.py")]
-    pictures = list(folder.glob("*.svg"))
-    if len(pictures) == sum(len(page.table) for page in PAGES.values()):
-        changed = max(source.stat().st_mtime for source in sources)
-        if changed < min(picture.stat().st_mtime for picture in pictures):
-            return
+    if are_new(folder):
+        return
     with plt.rc_context(STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         for parameter, page in PAGES.items():
-            for name in page.table:
+            for name in make_options.SECTIONS[parameter].table:
                 figure, axes = plt.subplots(ncols=page.n_axes, figsize=SIZE)
                 page.draw(name, axes)
                 picture = folder / f"{parameter}-{name}.svg"
@@ -308,14 +310,10 @@ def details(row) -> str:
 
 def text_of(parameter: str) -> str:
     """Return the text of a parameter's page."""
-    page = PAGES[parameter]
-    params, text, _ = next(
-        row[1:] for row in make_options.SECTIONS if row[0] == parameter
-    )
-    if params:
-        text += f" Parameters go in `{params}`."
-    parts = [f"# {page.title}", f"Values of `{parameter}`. {text}", page.legend]
-    for name, row in page.table.items():
+    page, section = PAGES[parameter], make_options.SECTIONS[parameter]
+    lead = f"Values of `{parameter}`. {section.lead()}"
+    parts = [f"# {page.title}", lead, page.legend]
+    for name, row in section.table.items():
         what, source = make_options.describe(row)
         picture = f"pictures/{parameter}-{name}.svg"
         lines = [f"**{what.rstrip('.')}**", details(row), row.use]

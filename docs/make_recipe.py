@@ -33,7 +33,8 @@ QUESTIONS = {
 
 def table(titles: list[str], rows: list[list[str]]) -> str:
     """Return a table in Markdown."""
-    lines = [titles, ["---"] * len(titles), *rows]
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    lines = [titles, ["---"] * len(titles), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -23,6 +23,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from sklearn import model_selection, neural_network
 from sklearn.datasets import load_iris
+from smoke import BLOCK
 
 import sk_deep
 from sk_deep.recipe import MOVES, RULES
@@ -257,7 +258,6 @@ def test_all_docstrings_are_found():
 # ---- pages -----------------------------------------------------------------------
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -325,7 +325,8 @@ def test_page_of_the_recipe_is_the_tables():
         assert f"`{name}`" in page
 
 
-def test_page_of_options_is_the_tables():
+def test_page_of_options_is_the_tables(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
     maker = runpy.run_path(str(ROOT / "docs" / "make_options.py"))
     page = maker["page"]()
     assert (ROOT / "docs" / "options.md").read_text() == page
@@ -340,5 +341,5 @@ def test_page_of_options_is_the_tables():
     assert len(tables) >= 10
     for name in itertools.chain(*tables.values()):
         assert f"`{name}" in page
-    for *_, table in maker["SECTIONS"]:
-        assert all(row.use for row in table.values())
+    for section in maker["SECTIONS"].values():
+        assert all(row.use for row in section.table.values())
