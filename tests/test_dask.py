@@ -58,6 +58,8 @@ def data():
 @pytest.fixture(scope="module")
 def cluster():
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
+    # those that take the place of a killed worker, too
+    options["preload"] = "import warnings; warnings.simplefilter('ignore')"
     with LocalCluster(**options, dashboard_address=":0") as cluster:
         yield cluster
 
@@ -66,14 +68,7 @@ def cluster():
 def client(cluster):
     with Client(cluster) as client:
         client.wait_for_workers(2)
-        client.run(_ignore_warnings)
         yield client
-
-
-def _ignore_warnings():
-    import warnings
-
-    warnings.simplefilter("ignore")
 
 
 @pytest.mark.parametrize("name", SEARCHES)
