@@ -30,7 +30,7 @@ demo: $(INSTALLED)
 	$(BIN)/python examples/tasks/plot_parquet.py
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 check: $(INSTALLED)
 	$(BIN)/ruff check

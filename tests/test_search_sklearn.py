@@ -186,7 +186,9 @@ _WORDS |= dict.fromkeys(
     ],
     "MLPClassifier",
 )
-_WORD = re.compile(rf"(?<![^\W_])({'|'.join(_WORDS)})(?!\w)")
+# stacks of other sizes round otherwise, on some processors
+_WORDS["== getattr(mycv, attr)"] = "== pytest.approx(getattr(mycv, attr))"
+_WORD = re.compile(rf"(?<![^\W_])({'|'.join(map(re.escape, _WORDS))})(?!\w)")
 
 _FILE = find_spec("sklearn.model_selection.tests.test_search").origin
 # the mark is of a plugin that we do not use
