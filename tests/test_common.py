@@ -16,8 +16,9 @@ CONFIGURATIONS = [
     # the checks fit 10 rows: a tenth of them would be too small a validation set
     {"early_stopping": True, "validation_fraction": 0.5},
     {"dropout": 0.2, "normalization": "batch"},
-    {"activation": "maxout", "n_members": 3},
+    {"activation": "maxout"},
     {"solver": "sgd"},
+    {"n_members": 3},
     {"dtype": "float32"},
     {"missing": "impute", "numerical_scaling": "standard"},
 ]

@@ -692,9 +692,9 @@ def golden_files(n, folder):
 
 
 CAMPAIGNS = {
-    "kill -9 while saving": Campaign("faults", kill_while_saving, 2, 200),
+    "kill -9 while saving": Campaign("faults", kill_while_saving, 5, 200),
     "disk full": Campaign("faults", disk_full, 10, 40),
-    "SIGINT while saving": Campaign("faults", interrupt_while_saving, 4, 100),
+    "SIGINT while saving": Campaign("faults", interrupt_while_saving, 10, 100),
     "truncated files": Campaign("faults", truncations, 200, 10**6),
     "flipped bits": Campaign("faults", bit_flips, 500, 10_000),
     "spliced files": Campaign("faults", splices, 60, 500),
