@@ -4,10 +4,15 @@ from abc import ABC, abstractmethod
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from sk_deep._columns import NUMERICAL_EMBEDDINGS, SCALINGS
-from sk_deep._compat import HasMethods, Interval, Options, StrOptions
+from sk_deep._compat import (
+    HasMethods,
+    Interval,
+    KnowsItsParameters,
+    Options,
+    StrOptions,
+)
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
@@ -17,7 +22,7 @@ from sk_deep.schedules import SCHEDULES
 from sk_deep.solvers import SOLVERS
 
 
-class Parameters(BaseEstimator, ABC):
+class Parameters(KnowsItsParameters, ABC):
     """The parameters, with scikit-learn's constraints on single values.
 
     What goes with what is checked in `_options`.
