@@ -2,6 +2,7 @@
 
 from sk_deep._classifier import MLPClassifier
 from sk_deep._regressor import MLPRegressor
+from sk_deep._tabular import TabularMLPClassifier, TabularMLPRegressor
 from sk_deep._version import __version__ as __version__
 from sk_deep.export import to_onnx
 from sk_deep.persistence import load, save, trusted_types
@@ -15,6 +16,8 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "RecipeSearchCV",
+    "TabularMLPClassifier",
+    "TabularMLPRegressor",
     "diagnose",
     "load",
     "save",

@@ -48,17 +48,19 @@ from sk_deep._state import (
     copy_in_training,
     describe,
     go_on_from,
+    member_net,
     net_from_state,
     net_state,
     progress,
     resume,
 )
-from sk_deep._tensors import dense
+from sk_deep._tensors import dense, float_dtype
 from sk_deep._validation import (
     Fold,
     Rows,
     Validation,
     check_validation,
+    split_folds,
     split_rows,
     validation_score,
 )
@@ -82,6 +84,7 @@ _CURVES = {
     "update_ratio_curve_": "update_ratios",
 }
 
+_OUT_OF_FOLD = "oof_decision_function_", "oof_prediction_"
 _VERSION = "_sk_deep_version"  # key of a state
 _LESS_MEMORY = (
     "A fit takes less memory with a smaller batch_size; a search with fewer n_jobs, as "
@@ -96,6 +99,9 @@ class BaseMLP(CallbackSupportMixin, Parameters):
     network's outputs.
     """
 
+    # part of the best epoch that is added to `n_iter_no_change`
+    _growth_of_patience = 0.0
+
     # ---- what a subclass adds ------------------------------------------------------
 
     @abstractmethod
@@ -108,6 +114,10 @@ class BaseMLP(CallbackSupportMixin, Parameters):
     @abstractmethod
     def _kind(self):
         """Kind of the targets, a key of a loss's terms."""
+
+    @abstractmethod
+    def _adopt_out_of_fold(self, outputs):
+        """Take the outputs for training rows of the members that left them out."""
 
     @abstractmethod
     def _score(self, target, outputs, sample_weight):
@@ -225,6 +235,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         net = make_net(**self._net_arguments(rows.X, fresh), team=team)
         if fresh:
             self._start_afresh(net, random_states, draw_seed)
+            self._prime(net, rows)
         else:
             self._go_on_from(net, self.net_, draw_seed, incremental)
         if team is not None:
@@ -308,7 +319,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             else self.net_.module_.architecture["dtype"]
         )
         solver = _options.solver(self)
-        _options.check_scoring(self)
+        _options.check_watched(self)
         return {
             "architecture": arch,
             "loss": self.loss,
@@ -322,6 +333,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             # of classifiers
             "label_smoothing": vars(self).get("label_smoothing", 0.0),
             "augmentation": _options.augmentation(self, X.shape[1]),
+            "averaging": self.weight_averaging,
             "callbacks": [
                 *_options.callbacks([self]),
                 *copy.deepcopy(_options.checked_callbacks(self)),
@@ -334,6 +346,9 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             net.seed_noise(draw_seed())
         self._reset()
 
+    def _prime(self, net, rows):
+        """Change the initial weights by the training rows, where a subclass does."""
+
     def _reset(self):
         """Start anew what a fit counts and records."""
         self.n_iter_ = self.t_ = 0
@@ -343,13 +358,14 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     def _forget_curves(self):
         self._watched = None
-        for name in (*_CURVES, "best_loss_", "best_validation_score_"):
+        bests = "best_loss_", "best_validation_score_"
+        for name in (*_CURVES, *bests, *_OUT_OF_FOLD):
             vars(self).pop(name, None)
 
     def _watches(self):
         """Key of what is watched: curves and the best value go on while it stays."""
         is_full_batch = _options.is_full_batch(self)
-        return is_full_batch, bool(self.early_stopping), self.scoring
+        return is_full_batch, bool(self.early_stopping), self.scoring, self.n_folds
 
     def _go_on_from(self, net, old, draw_seed, incremental):
         ours, theirs = describe(net), describe(old)
@@ -397,12 +413,15 @@ class BaseMLP(CallbackSupportMixin, Parameters):
     def _fit_stochastic(self, net, fold, random_states, incremental, tasks):
         train, valid = fold.data(net)
         net.batch_size = self._clip_batch_size(len(train))
+        if fold.leaves_out is not None:
+            random_states = random_states[:1]  # members share the batches
         net.random_states = random_states if self.shuffle else ()
         stopping = self._stopping(net)
         ours = self._verbose(net)
         if valid is not None:
             parts = fold.parts(self.n_members)
-            score = validation_score([self] * self.n_members, parts)
+            estimators, pools = [self] * self.n_members, fold.leaves_out is not None
+            score = validation_score(estimators, parts, pools=pools)
             ours.insert(0, ValidationScore(score))
         for task in tasks:
             task.snapshot = functools.partial(self._as_if_stopped, stopping=stopping)
@@ -416,6 +435,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             if net.n_finished_:
                 self._adopt(net)
                 self._adopt_curves(net, stopping)
+                self._predict_what_is_left_out(fold)
         if incremental:
             return
         if net.running_.any():
@@ -438,6 +458,9 @@ class BaseMLP(CallbackSupportMixin, Parameters):
                 ConvergenceWarning,
                 stacklevel=stacklevel,
             )
+
+    def _automatic_batch_size(self, n_samples):
+        return 200
 
     def _verbose(self, net):
         """What prints the epochs, of a team in the first process."""
@@ -497,6 +520,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             validates=validates,
             best=best,
             n_stale=n_stale,
+            growth=self._growth_of_patience,
             verbose=bool(self.verbose),
         )
 
@@ -506,6 +530,13 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             return Fold(rows, None, self._validation_rows(validation))
         if not self.early_stopping:
             return Fold(rows)
+        n_folds = _options.n_folds(self, rows.n_weighing())
+        if n_folds is not None:
+            fold_of = split_folds(rows, n_folds, random_states[0])
+            folds = np.arange(self.n_members) % n_folds
+            leaves_out = fold_of == folds[:, np.newaxis]
+            left_out = [np.flatnonzero(own) for own in leaves_out]
+            return Fold(rows, None, rows, left_out, leaves_out)
         splits = [split_rows(self, rows, state) for state in random_states]
         train, valid = (np.stack(parts) for parts in zip(*splits, strict=True))
         if is_stream(rows.X):
@@ -514,7 +545,9 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     def _validation_rows(self, validation):
         """Check the validation data that fit was given."""
-        check_validation(validation, early_stopping=self.early_stopping)
+        check_validation(
+            validation, early_stopping=self.early_stopping, n_folds=self.n_folds
+        )
         X, y = self._validate(validation.X, validation.y, reset=False)
         target = self._encode(y, fresh=False, incremental=True, validates=True)
         weight = validation.weight
@@ -549,6 +582,16 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         best = float(stopping.best.mean())
         self.best_loss_ = None if stopping.validates else -best
         self.best_validation_score_ = best if stopping.validates else None
+
+    def _predict_what_is_left_out(self, fold):
+        """Predict each row by the members that have left it out."""
+        if fold.leaves_out is None:
+            return
+        X = fold.train.X
+        total = np.zeros((X.shape[0], self.n_outputs_), float_dtype(X))
+        for i, own in enumerate(fold.valid_positions):
+            total[own] += predict_outputs(member_net(self.net_, i), X[own])
+        self._adopt_out_of_fold(total / fold.leaves_out.sum(axis=0)[:, np.newaxis])
 
     def _as_if_stopped(self, net, stopping=None):
         """List the attributes that a fit leaves whose training stops now."""

@@ -58,7 +58,8 @@ class Data(Dataset):
     rows : ndarray of shape (n_rows,), or a sequence of them, default=None
         The rows to use, each member's own in a stack; None is all.
     weight_sets : int or ndarray of int of shape (n_members,), default=None
-        Which set of the weights each member takes.
+        Which set of the weights each member takes. Members whose weights differ, and
+        their rows do not, share each batch.
     dtype : torch.dtype
         Of the network.
     device : str
@@ -183,6 +184,9 @@ class Data(Dataset):
         if self.weight is not None:
             starts = self.weight_starts
             weight = select(self.weight, index if starts is None else index + starts)
+            if weight.ndim > index.ndim:  # members share the rows: views of them
+                members = len(weight)
+                X, y = X.expand(members, *X.shape), y.expand(members, *y.shape)
         return Batch(X, y, weight, positions.shape[-1])
 
 
@@ -269,11 +273,13 @@ class Batches:
 
     def _first_order(self) -> NDArray | None:
         rows = self.data.rows
-        if rows is not None or not self.random_states:
-            return None if rows is None else rows.copy()
-        n_members = len(self.random_states)
+        if rows is not None:
+            return rows.copy()
+        if not self.random_states and self.data.weight_sets is None:
+            return None
+        n_orders = len(self.random_states)
         order = np.arange(len(self.data))
-        return order if n_members == 1 else np.tile(order, (n_members, 1))
+        return order if n_orders < 2 else np.tile(order, (n_orders, 1))
 
     def _shuffle(self) -> None:
         if self._order is None or not self.random_states:

@@ -31,7 +31,286 @@ def _has_probability(estimator):
     )
 
 
-class MLPClassifier(ClassifierMixin, BaseMLP):
+class BaseMLPClassifier(ClassifierMixin, BaseMLP):
+    """What the classifiers share: from labels to targets, and from outputs back."""
+
+    def _kind(self):
+        is_multiclass = self._target_type == "multiclass"
+        return "multiclass" if is_multiclass else "binary"
+
+    def _encode(self, y, *, fresh, incremental, validates=False):
+        if fresh and not incremental:
+            self._learn_classes(y)
+        else:
+            self._check_classes(y, may_lack_some=validates)
+        row = get_loss(self.loss)
+        self.out_activation_ = row.terms[self._kind()].link
+        self._threshold = 0.5 if row.has_probability else 0.0
+        self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
+        if self._target_type == "multilabel-indicator":
+            return np.asarray(dense(y), dtype=float)
+        indices = np.searchsorted(self.classes_, y)
+        # a constant target has one class, at index 0, and is no positive class
+        return (
+            indices
+            if self._target_type == "multiclass"
+            else indices.astype(float)[:, np.newaxis]
+        )
+
+    def _learn_classes(self, y):
+        binarizer = LabelBinarizer().fit(y)  # which rejects what cannot be classified
+        self.classes_ = binarizer.classes_
+        self._target_type = binarizer.y_type_
+        self._sparse_target = binarizer.sparse_input_
+
+    def _check_classes(self, y, *, may_lack_some):
+        is_multilabel = type_of_target(y).startswith("multilabel")
+        was_multilabel = self._target_type == "multilabel-indicator"
+        if is_multilabel != was_multilabel or (
+            is_multilabel and y.shape[1] != len(self.classes_)
+        ):
+            kind = f"{len(self.classes_)} labels" if was_multilabel else "single labels"
+            raise ValueError(
+                f"`y` must be of the kind as in the first fit, {kind}, however: its "
+                f"shape is {y.shape}."
+            )
+        classes = unique_labels(y)
+        if self.warm_start and not may_lack_some and set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same "
+                "classes as in the previous call to fit. Previously "
+                f"got {self.classes_}, `y` has {classes}"
+            )
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _note_classes(self, y, classes):
+        if check_partial_fit_first_call(self, classes):
+            is_multilabel = type_of_target(y).startswith("multilabel")
+            self._learn_classes(y if is_multilabel else classes)
+            if is_multilabel and set(unique_labels(classes)) != set(self.classes_):
+                raise ValueError(
+                    "classes must be the columns of `y` where each sample has several "
+                    f"labels, {self.classes_}, however: {classes}."
+                )
+
+    def _weight(self, sample_weight, X, y, incremental):
+        weight = super()._weight(sample_weight, X, y, incremental)
+        if self.class_weight is None:
+            return weight
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported for partial_fit, which sees "
+                "a part of the samples. Compute the weights of all samples with "
+                "sklearn.utils.compute_class_weight and pass them as a dict."
+            )
+        by_class = compute_sample_weight(self._checked_class_weight(y), y)
+        return by_class if weight is None else weight * by_class
+
+    def _checked_class_weight(self, y):
+        """Check the weights of a dict; those of classes that y lacks are not needed."""
+        if not isinstance(self.class_weight, dict):
+            return self.class_weight
+        if self._target_type == "multilabel-indicator":
+            raise ValueError(
+                "class_weight as a dict is for one label a sample, and for several it "
+                f"must be 'balanced', however: class_weight={self.class_weight}."
+            )
+        unknown = [c for c in self.class_weight if c not in self.classes_]
+        if unknown:
+            raise ValueError(
+                f"class_weight may hold the classes {self.classes_.tolist()}, "
+                f"however: {unknown}."
+            )
+        for weight in self.class_weight.values():
+            if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+                raise ValueError(
+                    "class_weight must hold finite numbers >= 0, however: "
+                    f"{self.class_weight}."
+                )
+        present = set(np.unique(y).tolist())
+        return {c: w for c, w in self.class_weight.items() if c in present}
+
+    def _adopt_out_of_fold(self, outputs):
+        self.oof_decision_function_ = self._probabilities(outputs)
+
+    def _decide(self, outputs):
+        """Class indices, or indicators of several labels."""
+        if self._target_type == "multiclass":
+            return outputs.argmax(axis=1)
+        decisions = (outputs > self._threshold).astype(int)
+        return decisions.ravel() if self.n_outputs_ == 1 else decisions
+
+    def _score(self, target, outputs, sample_weight):
+        # accuracy_score without its checks, which take as long as a small epoch
+        decisions = self._decide(outputs).reshape(target.shape)
+        is_right = (decisions == target).reshape(len(target), -1).all(axis=1)
+        return np.average(is_right, weights=sample_weight)
+
+    @stochastic_only
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train for one more epoch, on the given data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            The class labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights; None is one each.
+
+        classes : array-like of shape (n_classes,), default=None
+            All labels of all calls. The first call needs it; y need not hold them all.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If the classes are not told in the first call, or y has others.
+        """
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def predict(self, X):
+        """Predict the class of each sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The class labels, or indicators of several labels.
+        """
+        decisions = self._decide(self._outputs(X))
+        if self._target_type == "multilabel-indicator":
+            return (
+                scipy.sparse.csr_matrix(decisions) if self._sparse_target else decisions
+            )
+        return self.classes_[np.minimum(decisions, len(self.classes_) - 1)]
+
+    @available_if(lambda self: not _has_probability(self))
+    def decision_function(self, X):
+        """Compute the outputs that the classes are decided by.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        decisions : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The greatest one decides; of two classes, or of several labels, a positive
+            one is for the second class, or for the label.
+        """
+        outputs = self._outputs(X)
+        return outputs.ravel() if self._target_type == "binary" else outputs
+
+    @available_if(lambda self: _has_probability(self))
+    def predict_proba(self, X):
+        """Estimate the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Of the classes in the order of `classes_`. Those of several labels do not
+            sum to one.
+        """
+        return self._probabilities(self._outputs(X))
+
+    def _probabilities(self, outputs):
+        """Probabilities (..., n_classes) from outputs (..., n_outputs)."""
+        if self._target_type != "binary":
+            return outputs
+        # NOTE[DIFF] constant target: scikit-learn gives two columns
+        if len(self.classes_) == 1:
+            return np.ones_like(outputs)
+        return np.concatenate([1 - outputs, outputs], axis=-1)
+
+    @available_if(lambda self: _has_probability(self))
+    def predict_proba_samples(self, X, n_samples, *, random_state=0):
+        """Sample the probabilities, to see how sure they are.
+
+        With dropout a sample is a prediction with units dropped (Monte-Carlo dropout);
+        without it, a sample is a member's.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        n_samples : int
+            Number of samples; without dropout at most `n_members`.
+
+        random_state : int, RandomState instance or None, default=0
+            Source of the masks.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n, n_classes)
+            Each sample as `predict_proba` returns it.
+
+        References
+        ----------
+        Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing
+        model uncertainty in deep learning", ICML 2016.
+        """
+        return self._probabilities(self._samples(X, n_samples, random_state))
+
+    @available_if(lambda self: _has_probability(self))
+    def predict_log_proba(self, X):
+        """Estimate the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+            Logarithms of what `predict_proba` returns.
+        """
+        # NOTE[DIFF] zero probabilities: scikit-learn warns of their logarithm
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if isinstance(self.class_weight, dict):  # as pairs: skops loses some keys
+            state["class_weight"] = list(self.class_weight.items())
+        return state
+
+    def __setstate__(self, state):
+        if isinstance(state["class_weight"], list):
+            state = {**state, "class_weight": dict(state["class_weight"])}
+        super().__setstate__(state)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class MLPClassifier(BaseMLPClassifier):
     """Multi-layer perceptron classifier.
 
     It has the parameters, defaults and attributes of
@@ -214,17 +493,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     embedding_size : int or "auto", default="auto"
         Values of a level; "auto" is ``min(50, round(1.6 * n_levels ** 0.56))``.
 
+    min_frequency : int, default=1
+        Rows that a level needs in training to be one of its own. Those of fewer rows
+        share one, to which levels that training has not met are added.
+
     missing : {"error", "impute"}, default="error"
         What is done about missing numbers: an error, or the median of training, beside
         an indicator where training has missed some.
 
-    numerical_scaling : {"standard", "robust", "quantile"} or None, default=None
-        Scales the numbers, as `StandardScaler`, `RobustScaler` or `QuantileTransformer`
-        with a normal distribution do; with `missing`, after the imputation.
+    numerical_scaling : str or None, default=None
+        Scales the numbers: "standard", "robust" or "quantile", as `StandardScaler`,
+        `RobustScaler` or `QuantileTransformer` with a normal distribution do, or
+        "smooth_clip", which is standard and then bends values far off to at most 6;
+        with `missing`, after the imputation.
 
     numerical_embedding : {"piecewise_linear", "periodic"} or None, default=None
-        Sets values beside each number: the part that it fills of each of up to 48 bins
+        Sets values beside each number: the part that it fills of each of `n_bins` bins
         between quantiles, or learned waves; both are of Gorishniy et al.
+
+    n_bins : int or "auto", default="auto"
+        Most bins of a number for "piecewise_linear"; of n rows "auto" is ``n ** 0.45``,
+        but at most 128, and about 384 or ``n / 16`` for all numbers together.
 
     scoring : str, callable or None, default=None
         What early stopping watches: None is the accuracy, "loss" is the validation
@@ -234,6 +523,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     n_members : int, default=1
         Number of networks that are trained together, each with its own initial
         weights, shuffles and validation split; their probabilities are averaged.
+
+    n_folds : int, default=None
+        Folds of the rows that the members leave out in turn, for early stopping: all
+        watch the mean score on the rows that each has left out, so that none is lost to
+        validation. `n_members` must be a multiple of it. The folds are stratified by
+        the target, and `validation_fraction` has no effect. None splits for each member
+        anew.
+
+    weight_averaging : float, default=None
+        Number of epochs over which the weights are averaged, exponentially, for
+        validation and prediction. None takes the weights of the last step.
 
     callbacks : list, default=None
         Callbacks of skorch. They are copied before a fit.
@@ -313,6 +613,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     update_ratio_curve_ : list of list of float or None
         Size of a step of each layer relative to its weights, likewise.
 
+    oof_decision_function_ : ndarray of shape (n_samples, n_classes)
+        Probabilities for the training rows by the members that have left them
+        out, with `n_folds`.
+
     history_ : list of dict
         The curves, a dict per epoch.
 
@@ -338,7 +642,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
     neural networks", AISTATS 2010.
 
-    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015; of
+    averaged weights sec. 7.2.
 
     Examples
     --------
@@ -412,11 +717,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         categorical_features=None,
         max_one_hot=8,
         embedding_size="auto",
+        min_frequency=1,
         missing="error",
         numerical_scaling=None,
         numerical_embedding=None,
+        n_bins="auto",
         scoring=None,
         n_members=1,
+        n_folds=None,
+        weight_averaging=None,
         callbacks=None,
         device="auto",
         dtype="auto",
@@ -468,11 +777,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             categorical_features=categorical_features,
             max_one_hot=max_one_hot,
             embedding_size=embedding_size,
+            min_frequency=min_frequency,
             missing=missing,
             numerical_scaling=numerical_scaling,
             numerical_embedding=numerical_embedding,
+            n_bins=n_bins,
             scoring=scoring,
             n_members=n_members,
+            n_folds=n_folds,
+            weight_averaging=weight_averaging,
             callbacks=callbacks,
             device=device,
             dtype=dtype,
@@ -480,275 +793,3 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
         self.label_smoothing = label_smoothing
         self.class_weight = class_weight
-
-    def _kind(self):
-        is_multiclass = self._target_type == "multiclass"
-        return "multiclass" if is_multiclass else "binary"
-
-    def _encode(self, y, *, fresh, incremental, validates=False):
-        if fresh and not incremental:
-            self._learn_classes(y)
-        else:
-            self._check_classes(y, may_lack_some=validates)
-        row = get_loss(self.loss)
-        self.out_activation_ = row.terms[self._kind()].link
-        self._threshold = 0.5 if row.has_probability else 0.0
-        self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
-        if self._target_type == "multilabel-indicator":
-            return np.asarray(dense(y), dtype=float)
-        indices = np.searchsorted(self.classes_, y)
-        # a constant target has one class, at index 0, and is no positive class
-        return (
-            indices
-            if self._target_type == "multiclass"
-            else indices.astype(float)[:, np.newaxis]
-        )
-
-    def _learn_classes(self, y):
-        binarizer = LabelBinarizer().fit(y)  # which rejects what cannot be classified
-        self.classes_ = binarizer.classes_
-        self._target_type = binarizer.y_type_
-        self._sparse_target = binarizer.sparse_input_
-
-    def _check_classes(self, y, *, may_lack_some):
-        is_multilabel = type_of_target(y).startswith("multilabel")
-        was_multilabel = self._target_type == "multilabel-indicator"
-        if is_multilabel != was_multilabel or (
-            is_multilabel and y.shape[1] != len(self.classes_)
-        ):
-            kind = f"{len(self.classes_)} labels" if was_multilabel else "single labels"
-            raise ValueError(
-                f"`y` must be of the kind as in the first fit, {kind}, however: its "
-                f"shape is {y.shape}."
-            )
-        classes = unique_labels(y)
-        if self.warm_start and not may_lack_some and set(classes) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same "
-                "classes as in the previous call to fit. Previously "
-                f"got {self.classes_}, `y` has {classes}"
-            )
-        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                "`y` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
-
-    def _note_classes(self, y, classes):
-        if check_partial_fit_first_call(self, classes):
-            is_multilabel = type_of_target(y).startswith("multilabel")
-            self._learn_classes(y if is_multilabel else classes)
-            if is_multilabel and set(unique_labels(classes)) != set(self.classes_):
-                raise ValueError(
-                    "classes must be the columns of `y` where each sample has several "
-                    f"labels, {self.classes_}, however: {classes}."
-                )
-
-    def _weight(self, sample_weight, X, y, incremental):
-        weight = super()._weight(sample_weight, X, y, incremental)
-        if self.class_weight is None:
-            return weight
-        if incremental and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' is not supported for partial_fit, which sees "
-                "a part of the samples. Compute the weights of all samples with "
-                "sklearn.utils.compute_class_weight and pass them as a dict."
-            )
-        by_class = compute_sample_weight(self._checked_class_weight(y), y)
-        return by_class if weight is None else weight * by_class
-
-    def _checked_class_weight(self, y):
-        """Check the weights of a dict; those of classes that y lacks are not needed."""
-        if not isinstance(self.class_weight, dict):
-            return self.class_weight
-        if self._target_type == "multilabel-indicator":
-            raise ValueError(
-                "class_weight as a dict is for one label a sample, and for several it "
-                f"must be 'balanced', however: class_weight={self.class_weight}."
-            )
-        unknown = [c for c in self.class_weight if c not in self.classes_]
-        if unknown:
-            raise ValueError(
-                f"class_weight may hold the classes {self.classes_.tolist()}, "
-                f"however: {unknown}."
-            )
-        for weight in self.class_weight.values():
-            if not isinstance(weight, Real) or not 0 <= weight < np.inf:
-                raise ValueError(
-                    "class_weight must hold finite numbers >= 0, however: "
-                    f"{self.class_weight}."
-                )
-        present = set(np.unique(y).tolist())
-        return {c: w for c, w in self.class_weight.items() if c in present}
-
-    def _decide(self, outputs):
-        """Class indices, or indicators of several labels."""
-        if self._target_type == "multiclass":
-            return outputs.argmax(axis=1)
-        decisions = (outputs > self._threshold).astype(int)
-        return decisions.ravel() if self.n_outputs_ == 1 else decisions
-
-    def _score(self, target, outputs, sample_weight):
-        # accuracy_score without its checks, which take as long as a small epoch
-        decisions = self._decide(outputs).reshape(target.shape)
-        is_right = (decisions == target).reshape(len(target), -1).all(axis=1)
-        return np.average(is_right, weights=sample_weight)
-
-    @stochastic_only
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
-        """Train for one more epoch, on the given data.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            The class labels.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights; None is one each.
-
-        classes : array-like of shape (n_classes,), default=None
-            All labels of all calls. The first call needs it; y need not hold them all.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-
-        Raises
-        ------
-        ValueError
-            If the classes are not told in the first call, or y has others.
-        """
-        return self._partial_fit(X, y, sample_weight, classes)
-
-    def predict(self, X):
-        """Predict the class of each sample.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            The class labels, or indicators of several labels.
-        """
-        decisions = self._decide(self._outputs(X))
-        if self._target_type == "multilabel-indicator":
-            return (
-                scipy.sparse.csr_matrix(decisions) if self._sparse_target else decisions
-            )
-        return self.classes_[np.minimum(decisions, len(self.classes_) - 1)]
-
-    @available_if(lambda self: not _has_probability(self))
-    def decision_function(self, X):
-        """Compute the outputs that the classes are decided by.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
-
-        Returns
-        -------
-        decisions : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            The greatest one decides; of two classes, or of several labels, a positive
-            one is for the second class, or for the label.
-        """
-        outputs = self._outputs(X)
-        return outputs.ravel() if self._target_type == "binary" else outputs
-
-    @available_if(lambda self: _has_probability(self))
-    def predict_proba(self, X):
-        """Estimate the probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            Of the classes in the order of `classes_`. Those of several labels do not
-            sum to one.
-        """
-        return self._probabilities(self._outputs(X))
-
-    def _probabilities(self, outputs):
-        """Probabilities (..., n_classes) from outputs (..., n_outputs)."""
-        if self._target_type != "binary":
-            return outputs
-        # NOTE[DIFF] constant target: scikit-learn gives two columns
-        if len(self.classes_) == 1:
-            return np.ones_like(outputs)
-        return np.concatenate([1 - outputs, outputs], axis=-1)
-
-    @available_if(lambda self: _has_probability(self))
-    def predict_proba_samples(self, X, n_samples, *, random_state=0):
-        """Sample the probabilities, to see how sure they are.
-
-        With dropout a sample is a prediction with units dropped (Monte-Carlo dropout);
-        without it, a sample is a member's.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
-
-        n_samples : int
-            Number of samples; without dropout at most `n_members`.
-
-        random_state : int, RandomState instance or None, default=0
-            Source of the masks.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n, n_classes)
-            Each sample as `predict_proba` returns it.
-
-        References
-        ----------
-        Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing
-        model uncertainty in deep learning", ICML 2016.
-        """
-        return self._probabilities(self._samples(X, n_samples, random_state))
-
-    @available_if(lambda self: _has_probability(self))
-    def predict_log_proba(self, X):
-        """Estimate the logarithm of the probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
-
-        Returns
-        -------
-        log_probabilities : ndarray of shape (n_samples, n_classes)
-            Logarithms of what `predict_proba` returns.
-        """
-        # NOTE[DIFF] zero probabilities: scikit-learn warns of their logarithm
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def __getstate__(self):
-        state = super().__getstate__()
-        if isinstance(self.class_weight, dict):  # as pairs: skops loses some keys
-            state["class_weight"] = list(self.class_weight.items())
-        return state
-
-    def __setstate__(self, state):
-        if isinstance(state["class_weight"], list):
-            state = {**state, "class_weight": dict(state["class_weight"])}
-        super().__setstate__(state)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags

@@ -22,8 +22,8 @@ from sk_deep._embeddings import embedding_size
 from sk_deep._frames import check_columns, is_of_categories
 
 _MOST_QUANTILES = 1000
-_MOST_BINS = 48
-_BINS_OF_ALL = 1024  # about so many bins have all numbers together, at most
+_MOST_BINS = 128  # of a number, if they are not told
+_BINS_OF_ALL = 384  # or a 16th of the rows have all numbers together, likewise
 _DATES = datetime.date, datetime.timedelta, np.datetime64, np.timedelta64
 
 
@@ -45,6 +45,9 @@ class Scaling:
     center : str or None, default=None
         Which of them is subtracted, before a division by "scale_"; None if it is no
         affine map.
+    bound : float or None, default=None
+        Scaled values z become ``z / sqrt(1 + (z / bound)^2)``, which is nearly z where
+        it is small, and never beyond the bound.
     use : str, default=""
         When to use it.
     """
@@ -54,6 +57,7 @@ class Scaling:
     make: Callable[[int], Any]
     learned: tuple[str, ...]
     center: str | None = None
+    bound: float | None = None
     use: str = ""
 
     def fit(self, values: NDArray) -> dict[str, NDArray]:
@@ -66,9 +70,16 @@ class Scaling:
         scaler = self.make(1)
         own = {name: learned[name] for name in self.learned}
         vars(scaler).update(own, n_features_in_=values.shape[1])
-        return scaler.transform(values)
+        z = scaler.transform(values)
+        if self.bound is None:
+            return z
+        return z / np.hypot(1, z / self.bound)  # Holzmueller et al., sec. 3
 
 
+_HOLZMUELLER = (
+    'D. Holzmueller, L. Grinsztajn and I. Steinwart, "Better by default: strong'
+    ' pre-tuned MLPs and boosted trees on tabular data", NeurIPS 2024'
+)
 SCALINGS: dict[str, Scaling] = {
     "standard": Scaling(
         "to mean 0 and standard deviation 1",
@@ -85,6 +96,15 @@ SCALINGS: dict[str, Scaling] = {
         ("center_", "scale_"),
         use="Where a few values are far off.",
         center="center_",
+    ),
+    "smooth_clip": Scaling(
+        "to mean 0 and standard deviation 1, then smoothly into [-6, 6]",
+        f"{_HOLZMUELLER}, sec. 3, with other constants",
+        lambda n: StandardScaler(),
+        ("mean_", "scale_", "var_"),
+        use="As standard, where values far off would else rule.",
+        center="mean_",
+        bound=6.0,
     ),
     "quantile": Scaling(
         "to a normal distribution, by up to 1000 quantiles",
@@ -224,8 +244,11 @@ def learn_columns(estimator, X) -> dict[str, Any]:
     columns["scales"] = SCALINGS[scaling].fit(values) if scaling else None
     row = NUMERICAL_EMBEDDINGS.get(estimator.numerical_embedding)
     columns["n_periodic"] = len(numeric) if row and row.has_waves else 0
+    n_bins = estimator.n_bins
+    if n_bins == "auto":
+        n_bins = _n_bins(*values.shape)
     binned = values.T if row and row.has_bins else ()
-    columns["bins"] = [_edges(column, values.shape) for column in binned]
+    columns["bins"] = [_edges(column, n_bins) for column in binned]
     learned = [_learn_category(estimator, X, i) for i in np.flatnonzero(is_category)]
     # one-hot columns first, then neighbours whose levels have as many values
     columns["categories"] = sorted(learned, key=lambda category: category["size"])
@@ -304,15 +327,19 @@ def _filled(values: NDArray, columns: Mapping[str, Any]) -> NDArray:
     return np.where(np.isnan(values), columns["fill"].astype(values.dtype), values)
 
 
-def _edges(column: NDArray, shape: tuple[int, int]) -> NDArray:
+def _n_bins(n_rows: int, n_columns: int) -> int:
+    """Tell how many bins a column has, for a number of rows and of columns."""
+    most = max(4, max(_BINS_OF_ALL, n_rows // 16) // max(1, n_columns))
+    return max(1, min(round(n_rows**0.45), _MOST_BINS, most))
+
+
+def _edges(column: NDArray, n_bins: int) -> NDArray:
     """Find the edges of the bins of a column, at its quantiles.
 
     Where values that are frequent make quantiles coincide, more quantiles are taken,
     as long as there are not too many bins.
     """
-    n_rows, n_columns = shape
-    most = max(4, _BINS_OF_ALL // n_columns)
-    n_edges = 1 + max(1, min(round(n_rows**0.4), _MOST_BINS, most))
+    n_edges, n_rows = 1 + n_bins, len(column)
     distinct = np.unique(column)
     if len(distinct) <= n_edges:
         return distinct.astype(float)
@@ -360,13 +387,16 @@ def _by_type(level) -> tuple[str, str]:
 
 
 def _learn_category(estimator, X, i: int) -> dict[str, Any]:
-    """Learn a column's levels, the size of an embedding, and whether some are missing.
+    """Learn a column's levels, the size of an embedding, and what else there is.
 
-    The size is 0 where one-hot columns stand for the levels.
+    The size is 0 where one-hot columns stand for the levels. Rare levels are none.
     """
     values = _objects(_column(X, i))
     is_missing = pd.isna(values)
     levels = _levels(values[~is_missing], _name(estimator, i))
+    counts = np.bincount(_codes(values, levels), minlength=len(levels))
+    is_rare = counts[: len(levels)] < estimator.min_frequency
+    levels = levels[~is_rare]
     size = estimator.embedding_size
     if len(levels) <= estimator.max_one_hot:
         size = 0
@@ -377,6 +407,7 @@ def _learn_category(estimator, X, i: int) -> dict[str, Any]:
         "levels": levels,
         "size": int(size),
         "misses": bool(is_missing.any()),
+        "has_rare": bool(is_rare.any()),
     }
 
 
@@ -416,7 +447,12 @@ def _n_encoded(columns: Mapping[str, Any]) -> int:
 def _width(category: Mapping[str, Any]) -> int:
     if category["size"]:
         return 1
-    return len(category["levels"]) + category["misses"]
+    return len(category["levels"]) + category["misses"] + _has_rare(category)
+
+
+def _has_rare(category: Mapping[str, Any]) -> bool:
+    """Whether rare levels share a column, with those that a fit has not seen."""
+    return category.get("has_rare", False)  # those of older files have none
 
 
 def embedded(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -482,11 +518,15 @@ def _encode_category(category: Mapping[str, Any], X) -> NDArray:
     """Make one-hot columns, or a column of codes."""
     values = _objects(_column(X, category["column"]))
     codes = _codes(values, category["levels"])[:, np.newaxis]
-    return codes if category["size"] else codes == np.arange(_width(category))
+    if category["size"]:
+        return codes
+    n_levels = len(category["levels"])
+    shown = [True] * n_levels + [category["misses"], _has_rare(category)]
+    return codes == np.flatnonzero(shown)
 
 
 def _codes(values: NDArray, levels: NDArray) -> NDArray:
-    """Find each value's place among the levels; then come missing and unknown ones."""
+    """Find each value's place among the levels; then come missing and other ones."""
     codes = pd.Index(levels, dtype=object).get_indexer(values)
     codes[codes < 0] = len(levels) + 1
     codes[pd.isna(values)] = len(levels)

@@ -37,11 +37,11 @@ def losses_if_nothing_learned(
     losses : tuple of float or None
         The network's and the constant's; None if the network's is lower.
     """
-    values, weights = _distinct(target, weight)
+    values, weights = distinct(target, weight)
     if len(values) == 1:  # there is nothing to learn
         return None
     n_outputs = net.module_.architecture["n_outputs"]
-    constant = constant_loss(net.criterion_, values, weights, n_outputs)
+    _, constant = best_constant(net.criterion_, values, weights, n_outputs)
     bound = constant - ROUNDING * abs(constant)
     if seen < bound:
         return None
@@ -52,10 +52,10 @@ def losses_if_nothing_learned(
     return None if loss < bound else (loss, constant)
 
 
-def constant_loss(
+def best_constant(
     criterion: Criterion, target: NDArray, weight: NDArray | None, n_outputs: int
-) -> float:
-    """Find the least mean loss of raw outputs that do not depend on the inputs.
+) -> tuple[NDArray, float]:
+    """Find the raw outputs of least mean loss that do not depend on the inputs.
 
     Parameters
     ----------
@@ -68,8 +68,10 @@ def constant_loss(
 
     Returns
     -------
+    outputs : ndarray of shape (n_outputs,)
+        The outputs.
     loss : float
-        The loss.
+        Their loss.
     """
     y, shares = _as_tensors(target, weight)
 
@@ -80,10 +82,11 @@ def constant_loss(
         return loss.item(), gradient.numpy()
 
     with np.errstate(all="ignore"):  # a line search may go far
-        return float(minimize(evaluate, np.zeros(n_outputs), jac=True).fun)
+        found = minimize(evaluate, np.zeros(n_outputs), jac=True)
+    return found.x, float(found.fun)
 
 
-def _distinct(target: NDArray, weight: NDArray | None) -> tuple[NDArray, NDArray]:
+def distinct(target: NDArray, weight: NDArray | None) -> tuple[NDArray, NDArray]:
     """Find the distinct targets that weigh anything, and the weight of each."""
     values, index = np.unique(target, axis=0, return_inverse=True)
     weights = np.bincount(index.ravel(), weights=weight)

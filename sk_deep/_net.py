@@ -12,6 +12,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
+from sk_deep._average import WeightAverage
 from sk_deep._backprop import ByHand, differentiator
 from sk_deep._batches import Batch, Batches, Data
 from sk_deep._graphs import Way
@@ -53,6 +54,8 @@ class Net(NeuralNet):
         Part of the targets that is spread over all classes.
     augmentation : Augment, default=None
         What is done to each batch.
+    averaging : float, default=None
+        Number of epochs over which weights are averaged; None is not at all.
     random_states : sequence of RandomState, default=()
         Each member's source of shuffles; empty does not shuffle.
     team : Team, default=None
@@ -80,6 +83,8 @@ class Net(NeuralNet):
         Epochs of this optimizer, and rows seen in all.
     n_finished_ : int
         Epochs that the present training has finished.
+    average_ : WeightAverage or None
+        The average of the weights.
     catch_up_ : callable or None
         Brings `module_` up to date, where it is not what the loop trains.
     """
@@ -95,6 +100,7 @@ class Net(NeuralNet):
         l1_ratio: float | NDArray = 0.0,
         label_smoothing: float | NDArray = 0.0,
         augmentation: Augment | None = None,
+        averaging: float | None = None,
         random_states: Sequence[RandomState] = (),
         team: Team | None = None,
         **kwargs,
@@ -105,6 +111,7 @@ class Net(NeuralNet):
         self.l1_ratio = l1_ratio
         self.label_smoothing = label_smoothing
         self.augmentation = augmentation
+        self.averaging = averaging
         self.random_states = random_states
         self.team = team
         self.quorum = 0.0
@@ -136,6 +143,10 @@ class Net(NeuralNet):
             self.optimizer_ = make_optimizer(
                 self.optimizer, groups, lr=first.learning_rate, **first.arguments
             )
+        self.average_ = None
+        if self.averaging is not None:
+            tensors = self.module_.flat, self.module_.flat_buffers
+            self.average_ = WeightAverage(tensors, self.averaging)
         self.reductions_ = np.ones(len(self.groups_))
         self.n_epochs_ = self.n_samples_ = self.n_finished_ = 0
         self.loaded_training_ = None
@@ -307,7 +318,11 @@ class Net(NeuralNet):
                 break
             self.trained_ = self.running_.copy()
             self.notify("on_epoch_begin", **datasets)
+            if self.average_ is not None:
+                self.average_.begin_epoch(len(train))
             self.run_single_epoch(train, True, "train", self.train_step)
+            if self.average_ is not None:
+                self.average_.end_epoch()
             if valid is not None:
                 self.outputs_.clear()
                 self.run_single_epoch(valid, False, "valid", self.validation_step)
@@ -349,6 +364,7 @@ class Net(NeuralNet):
             self._set_rates(0.0, 1 / len(iterator))
             self.epoch_values_["lr"] = self.member_rates()
             self._history_row()["lr"] = float(self.rates_.mean())
+        average = self.average_ if training else None
         varies = training and any(pace.schedule.per_batch for pace in self.paces)
         step = functools.partial(self._hooked, step_fn) if self.hooked_ else step_fn
         mean_loss = MeanLoss(self.criterion_)
@@ -357,6 +373,8 @@ class Net(NeuralNet):
                 if varies:
                     self._set_rates(i / len(iterator), (i + 1) / len(iterator))
                 mean_loss.add(step(batch))
+                if average is not None:
+                    average.add()
         loss = mean_loss.value()
         if training and self.team is not None:
             loss = self.team.add_up_numbers(loss)
@@ -608,6 +626,8 @@ class Net(NeuralNet):
         self.running_[member] = False
 
     def _load_kept(self) -> None:
+        if self.average_ is not None:  # of an epoch that was interrupted
+            self.average_.end_epoch()
         for kept, now in self.kept_:
             now.copy_(kept)
         self.end()

@@ -16,7 +16,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler, ParamMapper
 from torch import nn
 
-from sk_deep._columns import embedded
+from sk_deep._columns import NUMERICAL_EMBEDDINGS, embedded
 from sk_deep._compat import is_in_bad_fork
 from sk_deep._embeddings import count_embedding_weights
 from sk_deep._paces import Pace
@@ -24,7 +24,7 @@ from sk_deep._params import check_names, check_params
 from sk_deep._team import Team, team_of
 from sk_deep._tensors import float_dtype
 from sk_deep.activations import ACTIVATIONS, get_activation
-from sk_deep.augmentation import Augment, get_augmentation
+from sk_deep.augmentation import AUGMENTATIONS, Augment, get_augmentation
 from sk_deep.callbacks import Checkpoint, DropoutAnnealing, GradientClip, MaxNorm
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS, Dropout
 from sk_deep.losses import get_loss
@@ -77,7 +77,7 @@ def architecture(estimator, n_features: int, n_outputs: int) -> dict[str, Any]:
 
 def _embeddings(estimator) -> dict[str, Any]:
     """Arguments of `MLP` on what it embeds, see `sk_deep._columns`."""
-    _check_has_categories(estimator)
+    _check_has_columns(estimator)
     columns = getattr(estimator, "_columns", None)
     if columns is None:
         return {"categories": [], "n_periodic": 0}
@@ -91,18 +91,24 @@ def _embeddings(estimator) -> dict[str, Any]:
     return shapes
 
 
-def _check_has_categories(estimator) -> None:
-    """Check that what acts on categories has some to act on."""
-    wanted = {
-        "max_one_hot": (estimator.max_one_hot, 8),
-        "embedding_size": (estimator.embedding_size, "auto"),
-    }
-    for name, (value, inert) in wanted.items():
-        if estimator.categorical_features is None and value != inert:
+def _check_has_columns(estimator) -> None:
+    """Check that what acts on categories, or on bins, has some to act on."""
+    defaults = inspect.signature(type(estimator)).parameters
+    for name in ("max_one_hot", "embedding_size", "min_frequency"):
+        value = getattr(estimator, name)
+        is_changed = name in defaults and value != defaults[name].default
+        if estimator.categorical_features is None and is_changed:
             raise ValueError(
                 f"{name} acts on categories, however: {name}={value!r} with "
                 "categorical_features=None."
             )
+    row = NUMERICAL_EMBEDDINGS.get(estimator.numerical_embedding)
+    if estimator.n_bins != "auto" and not (row and row.has_bins):
+        raise ValueError(
+            "n_bins is for an embedding by bins, however: "
+            f"n_bins={estimator.n_bins} with "
+            f"numerical_embedding={estimator.numerical_embedding!r}."
+        )
 
 
 def _dropout(estimator, activations: list) -> dict[str, Any]:
@@ -249,7 +255,7 @@ def draws_noise(estimator) -> bool:
 def batch_size(estimator, n_samples: int) -> int:
     """Count the rows of a batch, before it is clipped to the rows there are."""
     if estimator.batch_size == "auto":
-        return min(200, n_samples)
+        return min(estimator._automatic_batch_size(n_samples), n_samples)
     return int(estimator.batch_size)
 
 
@@ -372,6 +378,7 @@ def _check_full_batch(estimator) -> None:
         "a loss without noise": ("dropout", "input_dropout", "augmentation"),
         "a smooth loss": ("l1_ratio",),
         "steps that nothing changes": ("max_norm", "gradient_clip"),
+        "steps by mini-batches": ("weight_averaging",),
     }
     for rule, names in rules.items():
         given = {name: getattr(estimator, name) for name in names}
@@ -493,12 +500,45 @@ def checked_callbacks(estimator) -> list:
     return estimator.callbacks or []
 
 
-def check_scoring(estimator) -> None:
+def check_watched(estimator) -> None:
     """Check that what early stopping watches is asked for with early stopping."""
     stops_early = estimator.early_stopping and not is_full_batch(estimator)
-    if estimator.scoring is not None and not stops_early:
+    for name in ("scoring", "n_folds"):
+        value = getattr(estimator, name)
+        if value is not None and not stops_early:
+            raise ValueError(
+                f"{name} is what early stopping watches, however: {name}={value!r} "
+                f"with early_stopping={estimator.early_stopping}, "
+                f"solver={estimator.solver!r}."
+            )
+    if estimator.n_folds is not None:
+        _check_folds(estimator)
+
+
+def n_folds(estimator, n_samples: int) -> int | None:
+    """Number of folds that members leave out in turn; None if there are none."""
+    if estimator.n_folds != "auto":
+        return estimator.n_folds
+    divisors = [n for n in range(2, n_samples + 1) if estimator.n_members % n == 0]
+    return max(divisors, default=None)
+
+
+def _check_folds(estimator) -> None:
+    """Check that each fold is left out, by members that do not see its rows."""
+    if estimator.n_folds != "auto" and estimator.n_members % estimator.n_folds:
         raise ValueError(
-            "scoring is what early stopping watches, however: "
-            f"scoring={estimator.scoring!r} with "
-            f"early_stopping={estimator.early_stopping}, solver={estimator.solver!r}."
+            "n_members must be a multiple of n_folds, however: "
+            f"n_members={estimator.n_members}, n_folds={estimator.n_folds}."
         )
+    row = AUGMENTATIONS.get(estimator.augmentation, estimator.augmentation)
+    mixers = {
+        "normalization": mixes_rows(estimator),
+        "augmentation": callable(row) or (row is not None and row.mixes_targets),
+    }
+    for name, mixes in mixers.items():
+        if mixes:
+            raise ValueError(
+                f"{name} must not mix rows with n_folds, where members would meet "
+                f"those that they leave out, however: {name}="
+                f"{getattr(estimator, name)!r}, n_folds={estimator.n_folds}."
+            )

@@ -88,11 +88,19 @@ class Parameters(KnowsItsParameters, ABC):
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
         ],
+        "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "missing": [StrOptions({"error", "impute"})],
         "numerical_scaling": [StrOptions(set(SCALINGS)), None],
         "numerical_embedding": [StrOptions(set(NUMERICAL_EMBEDDINGS)), None],
+        "n_bins": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "scoring": [str, callable, None],
         "n_members": [Interval(Integral, 1, None, closed="left")],
+        "n_folds": [
+            StrOptions({"auto"}),
+            Interval(Integral, 2, None, closed="left"),
+            None,
+        ],
+        "weight_averaging": [Interval(Real, 0, None, closed="neither"), None],
         "callbacks": [list, None],
         "device": [str],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
@@ -148,11 +156,15 @@ class Parameters(KnowsItsParameters, ABC):
         categorical_features,
         max_one_hot,
         embedding_size,
+        min_frequency,
         missing,
         numerical_scaling,
         numerical_embedding,
+        n_bins,
         scoring,
         n_members,
+        n_folds,
+        weight_averaging,
         callbacks,
         device,
         dtype,
@@ -203,11 +215,15 @@ class Parameters(KnowsItsParameters, ABC):
         self.categorical_features = categorical_features
         self.max_one_hot = max_one_hot
         self.embedding_size = embedding_size
+        self.min_frequency = min_frequency
         self.missing = missing
         self.numerical_scaling = numerical_scaling
         self.numerical_embedding = numerical_embedding
+        self.n_bins = n_bins
         self.scoring = scoring
         self.n_members = n_members
+        self.n_folds = n_folds
+        self.weight_averaging = weight_averaging
         self.callbacks = callbacks
         self.device = device
         self.dtype = dtype

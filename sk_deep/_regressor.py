@@ -12,7 +12,178 @@ from sk_deep._tensors import dense
 from sk_deep.losses import get_loss, losses_on
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):
+class BaseMLPRegressor(RegressorMixin, BaseMLP):
+    """What the regressors share: from numbers to targets, and from outputs back."""
+
+    def _kind(self):
+        return "real"
+
+    def _validate(self, X, y, reset):
+        X, y = super()._validate(X, dense(y), reset)
+        # NOTE[DIFF] targets that are dates: scikit-learn fails inside numpy
+        if y.dtype.kind in "mM":
+            raise ValueError(f"y must have numbers, however: {y.dtype}.")
+        return X, y
+
+    def _encode(self, y, *, fresh, incremental, validates=False):
+        row = get_loss(self.loss)
+        # NOTE[DIFF] negative targets of the Poisson loss: scikit-learn's loss is NaN
+        if not row.is_legal(y):
+            raise ValueError(
+                f"loss={self.loss!r} needs {row.target_rule}, however: "
+                f"min(y)={np.min(y)}."
+            )
+        target = y.astype(float, copy=False).reshape(len(y), -1)
+        if fresh:
+            self._learn_scale(row, target)
+        if hasattr(self, "_target_scale"):
+            target = (target - self._target_mean) / self._target_scale
+        n_outputs = self._count_outputs(row, target.shape[1])
+        if not fresh and n_outputs != self.n_outputs_:
+            raise ValueError(
+                f"y has {n_outputs} outputs, but {type(self).__name__} was "
+                f"fitted with {self.n_outputs_}."
+            )
+        self.n_outputs_ = n_outputs
+        self.out_activation_ = row.terms["real"].link
+        return target
+
+    def _learn_scale(self, row, target):
+        """Learn the mean and the standard deviation of the targets, if asked to."""
+        for name in ("_target_mean", "_target_scale"):
+            vars(self).pop(name, None)
+        if self.target_scaling is None:
+            return
+        if row.terms["real"].link != "identity":
+            raise ValueError(
+                f"target_scaling is not for losses of positive targets, however: "
+                f"target_scaling={self.target_scaling!r}, loss={self.loss!r}."
+            )
+        scaler = StandardScaler().fit(target)
+        self._target_mean, self._target_scale = scaler.mean_, scaler.scale_
+
+    def _scaled_back(self, outputs):
+        """Turn outputs (..., n_outputs) into the user's units."""
+        if not hasattr(self, "_target_scale"):
+            return outputs
+        values = outputs * self._target_scale + self._target_mean
+        return values.astype(outputs.dtype, copy=False)
+
+    def _adopt_out_of_fold(self, outputs):
+        values = self._scaled_back(outputs)
+        self.oof_prediction_ = values.ravel() if self.n_outputs_ == 1 else values
+
+    def _count_outputs(self, row, n_targets):
+        n_columns = row.columns(**_options.loss_params(self))
+        if n_columns > 1 and n_targets > 1:
+            raise ValueError(
+                f"loss={self.loss!r} with loss_params={self.loss_params} gives several "
+                f"columns for one target, however: y has {n_targets}."
+            )
+        return n_columns * n_targets
+
+    def _score(self, target, outputs, sample_weight):
+        if not np.isfinite(outputs).all():
+            return np.nan
+        with np.errstate(over="ignore"):  # on the way to a divergence, which is told
+            params = self.loss_params or {}
+            return _score(target, outputs, sample_weight, self.loss, params)
+
+    def score(self, X, y, sample_weight=None):
+        """Compute the coefficient of determination R^2.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights; None is one each.
+
+        Returns
+        -------
+        score : float
+            R^2; of several quantiles the mean of their D^2 scores, see
+            `sklearn.metrics.d2_pinball_score`.
+        """
+        outputs = self.predict(X)
+        criterion = self.net_.criterion_
+        return _score(y, outputs, sample_weight, criterion.loss, criterion.params)
+
+    @stochastic_only
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one more epoch, on the given data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights; None is one each.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def predict(self, X):
+        """Predict the target of each sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted values.
+        """
+        outputs = self._scaled_back(self._outputs(X))
+        return outputs.ravel() if self.n_outputs_ == 1 else outputs
+
+    def predict_samples(self, X, n_samples, *, random_state=0):
+        """Sample the predictions, to see how sure they are.
+
+        With dropout a sample is a prediction with units dropped (Monte-Carlo dropout);
+        without it, a sample is a member's.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        n_samples : int
+            Number of samples; without dropout at most `n_members`.
+
+        random_state : int, RandomState instance or None, default=0
+            Source of the masks.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples, n) or (n_samples, n, n_outputs)
+            Each sample as `predict` returns it.
+
+        References
+        ----------
+        Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing
+        model uncertainty in deep learning", ICML 2016.
+        """
+        samples = self._scaled_back(self._samples(X, n_samples, random_state))
+        return samples[..., 0] if self.n_outputs_ == 1 else samples
+
+
+class MLPRegressor(BaseMLPRegressor):
     """Multi-layer perceptron regressor.
 
     It has the parameters, defaults and attributes of
@@ -186,17 +357,27 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     embedding_size : int or "auto", default="auto"
         Values of a level; "auto" is ``min(50, round(1.6 * n_levels ** 0.56))``.
 
+    min_frequency : int, default=1
+        Rows that a level needs in training to be one of its own. Those of fewer rows
+        share one, to which levels that training has not met are added.
+
     missing : {"error", "impute"}, default="error"
         What is done about missing numbers: an error, or the median of training, beside
         an indicator where training has missed some.
 
-    numerical_scaling : {"standard", "robust", "quantile"} or None, default=None
-        Scales the numbers, as `StandardScaler`, `RobustScaler` or `QuantileTransformer`
-        with a normal distribution do; with `missing`, after the imputation.
+    numerical_scaling : str or None, default=None
+        Scales the numbers: "standard", "robust" or "quantile", as `StandardScaler`,
+        `RobustScaler` or `QuantileTransformer` with a normal distribution do, or
+        "smooth_clip", which is standard and then bends values far off to at most 6;
+        with `missing`, after the imputation.
 
     numerical_embedding : {"piecewise_linear", "periodic"} or None, default=None
-        Sets values beside each number: the part that it fills of each of up to 48 bins
+        Sets values beside each number: the part that it fills of each of `n_bins` bins
         between quantiles, or learned waves; both are of Gorishniy et al.
+
+    n_bins : int or "auto", default="auto"
+        Most bins of a number for "piecewise_linear"; of n rows "auto" is ``n ** 0.45``,
+        but at most 128, and about 384 or ``n / 16`` for all numbers together.
 
     scoring : str, callable or None, default=None
         What early stopping watches: None is the coefficient of determination R^2,
@@ -206,6 +387,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     n_members : int, default=1
         Number of networks that are trained together, each with its own initial
         weights, shuffles and validation split; their predictions are averaged.
+
+    n_folds : int, default=None
+        Folds of the rows that the members leave out in turn, for early stopping: all
+        watch the mean score on the rows that each has left out, so that none is lost to
+        validation. `n_members` must be a multiple of it. The folds are stratified by
+        the target, and `validation_fraction` has no effect. None splits for each member
+        anew.
+
+    weight_averaging : float, default=None
+        Number of epochs over which the weights are averaged, exponentially, for
+        validation and prediction. None takes the weights of the last step.
 
     callbacks : list, default=None
         Callbacks of skorch. They are copied before a fit.
@@ -287,6 +479,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     update_ratio_curve_ : list of list of float or None
         Size of a step of each layer relative to its weights, likewise.
 
+    oof_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Predictions for the training rows by the members that have left them
+        out, with `n_folds`.
+
     history_ : list of dict
         The curves, a dict per epoch.
 
@@ -314,7 +510,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
     neural networks", AISTATS 2010.
 
-    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015; of
+    averaged weights sec. 7.2.
 
     Examples
     --------
@@ -382,11 +579,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         categorical_features=None,
         max_one_hot=8,
         embedding_size="auto",
+        min_frequency=1,
         missing="error",
         numerical_scaling=None,
         numerical_embedding=None,
+        n_bins="auto",
         scoring=None,
         n_members=1,
+        n_folds=None,
+        weight_averaging=None,
         callbacks=None,
         device="auto",
         dtype="auto",
@@ -439,180 +640,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             categorical_features=categorical_features,
             max_one_hot=max_one_hot,
             embedding_size=embedding_size,
+            min_frequency=min_frequency,
             missing=missing,
             numerical_scaling=numerical_scaling,
             numerical_embedding=numerical_embedding,
+            n_bins=n_bins,
             scoring=scoring,
             n_members=n_members,
+            n_folds=n_folds,
+            weight_averaging=weight_averaging,
             callbacks=callbacks,
             device=device,
             dtype=dtype,
             accelerator=accelerator,
         )
         self.target_scaling = target_scaling
-
-    def _kind(self):
-        return "real"
-
-    def _validate(self, X, y, reset):
-        X, y = super()._validate(X, dense(y), reset)
-        # NOTE[DIFF] targets that are dates: scikit-learn fails inside numpy
-        if y.dtype.kind in "mM":
-            raise ValueError(f"y must have numbers, however: {y.dtype}.")
-        return X, y
-
-    def _encode(self, y, *, fresh, incremental, validates=False):
-        row = get_loss(self.loss)
-        # NOTE[DIFF] negative targets of the Poisson loss: scikit-learn's loss is NaN
-        if not row.is_legal(y):
-            raise ValueError(
-                f"loss={self.loss!r} needs {row.target_rule}, however: "
-                f"min(y)={np.min(y)}."
-            )
-        target = y.astype(float, copy=False).reshape(len(y), -1)
-        if fresh:
-            self._learn_scale(row, target)
-        if hasattr(self, "_target_scale"):
-            target = (target - self._target_mean) / self._target_scale
-        n_outputs = self._count_outputs(row, target.shape[1])
-        if not fresh and n_outputs != self.n_outputs_:
-            raise ValueError(
-                f"y has {n_outputs} outputs, but {type(self).__name__} was "
-                f"fitted with {self.n_outputs_}."
-            )
-        self.n_outputs_ = n_outputs
-        self.out_activation_ = row.terms["real"].link
-        return target
-
-    def _learn_scale(self, row, target):
-        """Learn the mean and the standard deviation of the targets, if asked to."""
-        for name in ("_target_mean", "_target_scale"):
-            vars(self).pop(name, None)
-        if self.target_scaling is None:
-            return
-        if row.terms["real"].link != "identity":
-            raise ValueError(
-                f"target_scaling is not for losses of positive targets, however: "
-                f"target_scaling={self.target_scaling!r}, loss={self.loss!r}."
-            )
-        scaler = StandardScaler().fit(target)
-        self._target_mean, self._target_scale = scaler.mean_, scaler.scale_
-
-    def _scaled_back(self, outputs):
-        """Turn outputs (..., n_outputs) into the user's units."""
-        if not hasattr(self, "_target_scale"):
-            return outputs
-        values = outputs * self._target_scale + self._target_mean
-        return values.astype(outputs.dtype, copy=False)
-
-    def _count_outputs(self, row, n_targets):
-        n_columns = row.columns(**_options.loss_params(self))
-        if n_columns > 1 and n_targets > 1:
-            raise ValueError(
-                f"loss={self.loss!r} with loss_params={self.loss_params} gives several "
-                f"columns for one target, however: y has {n_targets}."
-            )
-        return n_columns * n_targets
-
-    def _score(self, target, outputs, sample_weight):
-        if not np.isfinite(outputs).all():
-            return np.nan
-        with np.errstate(over="ignore"):  # on the way to a divergence, which is told
-            params = self.loss_params or {}
-            return _score(target, outputs, sample_weight, self.loss, params)
-
-    def score(self, X, y, sample_weight=None):
-        """Compute the coefficient of determination R^2.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The target values.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights; None is one each.
-
-        Returns
-        -------
-        score : float
-            R^2; of several quantiles the mean of their D^2 scores, see
-            `sklearn.metrics.d2_pinball_score`.
-        """
-        outputs = self.predict(X)
-        criterion = self.net_.criterion_
-        return _score(y, outputs, sample_weight, criterion.loss, criterion.params)
-
-    @stochastic_only
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
-        """Train for one more epoch, on the given data.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The target values.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights; None is one each.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-        """
-        return self._partial_fit(X, y, sample_weight)
-
-    def predict(self, X):
-        """Predict the target of each sample.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The predicted values.
-        """
-        outputs = self._scaled_back(self._outputs(X))
-        return outputs.ravel() if self.n_outputs_ == 1 else outputs
-
-    def predict_samples(self, X, n_samples, *, random_state=0):
-        """Sample the predictions, to see how sure they are.
-
-        With dropout a sample is a prediction with units dropped (Monte-Carlo dropout);
-        without it, a sample is a member's.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
-
-        n_samples : int
-            Number of samples; without dropout at most `n_members`.
-
-        random_state : int, RandomState instance or None, default=0
-            Source of the masks.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples, n) or (n_samples, n, n_outputs)
-            Each sample as `predict` returns it.
-
-        References
-        ----------
-        Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing
-        model uncertainty in deep learning", ICML 2016.
-        """
-        samples = self._scaled_back(self._samples(X, n_samples, random_state))
-        return samples[..., 0] if self.n_outputs_ == 1 else samples
 
 
 def _score(y, outputs, sample_weight, loss, params):

@@ -291,6 +291,9 @@ def _go_on_from(net: Net, old: Net, stay: NDArray) -> None:
         kept.copy_(old_kept[stay].view_as(kept))
     net.module_.generator.set_state(old.module_.generator.get_state())
     net.n_epochs_, net.n_samples_ = old.n_epochs_, old.n_samples_
+    if net.average_ is not None:
+        held = [values[stay] for values in old.average_.held]
+        net.average_.go_on_from(held, old.average_.n_steps)
     for i, group in enumerate(net.groups_):
         j = old.group_of(stay[group.start])
         net.reductions_[i] = old.reductions_[j]

@@ -32,8 +32,8 @@ def net_state(net: Net, *, with_training: bool) -> dict[str, Any]:
     net : Net
         A trained net.
     with_training : bool
-        Whether to add what further training goes on from: the moments of the optimizer
-        and the generator of masks.
+        Whether to add what further training goes on from: the moments of the optimizer,
+        the generator of masks, and the weights where what is kept are averages.
 
     Returns
     -------
@@ -234,12 +234,16 @@ def _training_state(net: Net) -> dict[str, Any] | None:
     if not net.n_epochs_:
         return net.loaded_training_
     generator = net.module_.generator.get_state() if net.draws_noise else None
+    average = None
+    if net.average_ is not None:
+        average = {"held": net.average_.held, "n_steps": net.average_.n_steps}
     return {
         "solver": _signature(net.optimizer_),
         "optimizer": _map(net.optimizer_.state_dict(), _to_numpy),
         "reductions": net.reductions_.copy(),
         "n_epochs": net.n_epochs_,
         "generator": _to_numpy(generator),
+        "average": _map(average, _to_numpy),
     }
 
 
@@ -263,6 +267,9 @@ def _load_optimizer(net: Net, training: Mapping[str, Any]) -> None:
         group.update(net.optimizer_.defaults)
     net.reductions_ = training["reductions"].copy()
     net.n_epochs_ = training["n_epochs"]
+    average = training.get("average")  # older states have none
+    if net.average_ is not None and average is not None:
+        net.average_.go_on_from(**_map(average, _to_tensor))
 
 
 def _load_weights(net: Net, state: Mapping[str, Any]) -> None:

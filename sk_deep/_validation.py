@@ -41,21 +41,30 @@ class Rows(NamedTuple):
     target: NDArray
     weight: NDArray | None
 
+    def n_weighing(self) -> int:
+        """Count the rows that weigh something."""
+        return len(self.y) if self.weight is None else np.count_nonzero(self.weight)
+
 
 class Fold(NamedTuple):
     """Which rows train and which validate.
 
-    The positions are of shape (n_members, n_rows); None is all rows.
+    The positions are each member's; None is all rows. With `leaves_out`, of shape
+    (n_members, n_rows), all members share the training rows, and leave out their own.
     """
 
     train: Rows
     train_positions: NDArray | None = None
     valid: Rows | None = None
-    valid_positions: NDArray | None = None
+    valid_positions: Sequence[NDArray] | None = None
+    leaves_out: NDArray | None = None
 
     def data(self, net: Net) -> tuple[Data, Data | None]:
         """Make the data that a net trains on and validates on."""
-        train = _data(net, self.train, self.train_positions)
+        if self.leaves_out is None:
+            train = _data(net, self.train, self.train_positions)
+        else:
+            train = _shared_data(net, self.train, self.leaves_out)
         if self.valid is None:
             return train, None
         return train, _data(net, self.valid, self.valid_positions)
@@ -84,15 +93,22 @@ class Part(NamedTuple):
         return cls(valid.X, rows, valid.y[rows], valid.target[rows], weight)
 
 
-def _data(net: Net, rows: Rows, positions: NDArray | None) -> Data:
+def _shared_data(net: Net, rows: Rows, leaves_out: NDArray) -> Data:
+    weight = np.where(leaves_out, 0.0, 1.0 if rows.weight is None else rows.weight)
+    return net.data(rows.X, rows.target, weight, weight_sets=np.arange(len(weight)))
+
+
+def _data(net: Net, rows: Rows, positions: Sequence[NDArray] | None) -> Data:
     n_members = net.module_.architecture["n_members"]
     if n_members > 1 and positions is None:
         positions = np.tile(np.arange(rows.X.shape[0]), (n_members, 1))
     return net.data(rows.X, rows.target, rows.weight, rows=positions)
 
 
-def check_validation(validation: Validation, *, early_stopping: bool) -> None:
-    """Check that X_val comes with y_val, and with early stopping."""
+def check_validation(
+    validation: Validation, *, early_stopping: bool, n_folds: int | None
+) -> None:
+    """Check that X_val comes with y_val, and with early stopping that watches it."""
     if validation.X is None or validation.y is None:
         parts = {"X_val": validation.X, "y_val": validation.y}
         missing = next(name for name, part in parts.items() if part is None)
@@ -105,6 +121,10 @@ def check_validation(validation: Validation, *, early_stopping: bool) -> None:
             "X_val and y_val are passed to fit while at the same time "
             "early_stopping is False. When passing X_val and y_val to fit, "
             "early_stopping should be set to True."
+        )
+    if n_folds is not None:
+        raise ValueError(
+            f"X_val and y_val are watched in place of folds, however: {n_folds=}."
         )
 
 
@@ -148,6 +168,44 @@ def split_rows(
     return train, valid
 
 
+def split_folds(rows: Rows, n_folds: int, random_state: RandomState) -> NDArray:
+    """Deal the rows out to folds, each with the targets of all.
+
+    The rows are sorted by their target, where it is a column, those of equal targets at
+    random; of each `n_folds` neighbours every fold gets one.
+
+    Parameters
+    ----------
+    rows : Rows
+        All rows.
+    n_folds : int
+        Number of folds.
+    random_state : RandomState
+        Source of the split.
+
+    Returns
+    -------
+    fold_of : ndarray of int of shape (n_rows,)
+        The fold of each row.
+    """
+    n_rows, counts = len(rows.y), rows.n_weighing()
+    if counts < n_folds:
+        raise ValueError(
+            f"n_folds must be at most the number of rows that weigh something, however:"
+            f" {n_folds=}, n_samples={counts}."
+        )
+    order = random_state.permutation(n_rows)
+    if rows.target.size == n_rows:
+        order = order[np.argsort(rows.target[order].ravel(), kind="stable")]
+    if rows.weight is not None:  # each fold needs some
+        order = order[np.argsort(rows.weight[order] == 0, kind="stable")]
+    fold_of = np.empty(n_rows, int)
+    for start in range(0, n_rows, n_folds):
+        own = order[start : start + n_folds]
+        fold_of[own] = random_state.permutation(n_folds)[: len(own)]
+    return fold_of
+
+
 def _rare_class_error(error: ValueError, y: NDArray) -> ValueError:
     # NOTE[DIFF] classes of one sample: scikit-learn names their codes, not the labels
     labels, counts = np.unique(y, return_counts=True)
@@ -158,7 +216,7 @@ def _rare_class_error(error: ValueError, y: NDArray) -> ValueError:
 
 
 def validation_score(
-    estimators: Sequence, parts: Sequence[Part]
+    estimators: Sequence, parts: Sequence[Part], *, pools: bool = False
 ) -> Callable[[Net], list[float] | NDArray]:
     """Build the function of a net that scores its members on the validation rows.
 
@@ -168,12 +226,24 @@ def validation_score(
         Each member's, with one `scoring`, and what decodes the outputs.
     parts : sequence of Part
         What each member is scored on.
+    pools : bool, default=False
+        Whether each gets the mean of all.
 
     Returns
     -------
     score : callable
         Gives a score per member.
     """
+    score = _score_of_each(estimators, parts)
+    if not pools:
+        return score
+    sizes = [
+        len(part.y) if part.weight is None else part.weight.sum() for part in parts
+    ]
+    return lambda net: np.full(len(parts), np.average(score(net), weights=sizes))
+
+
+def _score_of_each(estimators: Sequence, parts: Sequence[Part]):
     scoring = estimators[0].scoring
     if scoring == "loss":
         return lambda net: -net.epoch_values_["valid_loss"]

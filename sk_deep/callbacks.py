@@ -339,6 +339,8 @@ class Stopping(Callback):
         Best value so far, of the score or of the negative loss.
     n_stale : ndarray of shape (n_members,)
         Consecutive epochs without improvement so far.
+    growth : float, default=0.0
+        Part of the epochs before them that is added to those allowed.
     verbose : bool, default=False
         Whether to print what is done.
     """
@@ -351,6 +353,7 @@ class Stopping(Callback):
         validates: bool,
         best: NDArray,
         n_stale: NDArray,
+        growth: float = 0.0,
         verbose: bool = False,
     ) -> None:
         self.tol = np.broadcast_to(tol, best.shape).tolist()
@@ -359,6 +362,7 @@ class Stopping(Callback):
         self.validates = validates
         self.best = best
         self.n_stale = n_stale
+        self.growth = growth
         self.verbose = verbose
 
     def on_epoch_end(self, net, **kwargs) -> None:
@@ -378,7 +382,9 @@ class Stopping(Callback):
         if not np.isfinite([value, net.epoch_values_["train_loss"][member]]).all():
             self._diverge(net, member)
             return False
-        if self.n_stale[member] > self.n_iter_no_change[member]:
+        n_before = len(net.history) - self.n_stale[member]
+        allowed = self.n_iter_no_change[member] + self.growth * n_before
+        if self.n_stale[member] > allowed:
             self._stop_or_slow(net, member)
         return improved or not self.validates
 

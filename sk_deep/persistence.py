@@ -24,6 +24,7 @@ from sk_deep._classifier import MLPClassifier
 from sk_deep._columns import check_learned
 from sk_deep._files import atomic_write
 from sk_deep._regressor import MLPRegressor
+from sk_deep._tabular import TabularMLPClassifier, TabularMLPRegressor
 from sk_deep._version import __version__
 from sk_deep.exceptions import CorruptModelError
 
@@ -31,6 +32,8 @@ _FORMAT = 1  # of the files; a change that older readers cannot read counts it u
 _CLASSES: dict[str, type[BaseMLP]] = {
     "MLPClassifier": MLPClassifier,
     "MLPRegressor": MLPRegressor,
+    "TabularMLPClassifier": TabularMLPClassifier,
+    "TabularMLPRegressor": TabularMLPRegressor,
 }
 
 _NUMBER = (int, float, np.number)
@@ -43,6 +46,9 @@ _ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "_columns": (dict,),
     "_target_mean": (np.ndarray,),
     "_target_scale": (np.ndarray,),
+    "_target_range": (np.ndarray,),
+    "oof_decision_function_": (np.ndarray,),
+    "oof_prediction_": (np.ndarray,),
     "classes_": (np.ndarray,),
     "n_outputs_": (int,),
     "n_layers_": (int,),

@@ -9,7 +9,13 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from sk_deep import MLPClassifier, MLPRegressor, RecipeSearchCV
+from sk_deep import (
+    MLPClassifier,
+    MLPRegressor,
+    RecipeSearchCV,
+    TabularMLPClassifier,
+    TabularMLPRegressor,
+)
 
 SHORTER = {
     "max_iter": 100
@@ -64,8 +70,24 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
+FOLDS = "folds of repeated rows are not those of weighted ones"
+
+
+@pytest.mark.filterwarnings("default")
+@parametrize_with_checks(
+    [
+        kind(hidden_layer_sizes=8, max_iter=40, learning_rate_init=0.01, **params)
+        for params in ({}, {"categorical_features": None})
+        for kind in (TabularMLPClassifier, TabularMLPRegressor)
+    ],
+    expected_failed_checks=lambda estimator: {WEIGHTS_ARE_REPEATS[0]: FOLDS},
+    xfail_strict=True,
+)
+def test_scikit_learn_checks_of_tables(estimator, check):
+    check(estimator)
+
+
 SMALL = {"hidden_layer_sizes": 4, "max_iter": 60, "solver": "lbfgs"}
-NOT_REPEATED = "folds of repeated rows are not those of weighted ones"
 
 
 @pytest.mark.filterwarnings("default")
@@ -74,9 +96,7 @@ NOT_REPEATED = "folds of repeated rows are not those of weighted ones"
         RecipeSearchCV(network, budget=4, cv=2, random_state=0)
         for network in (MLPClassifier(**SMALL), MLPRegressor(**SMALL))
     ],
-    expected_failed_checks=lambda search: dict.fromkeys(
-        WEIGHTS_ARE_REPEATS, NOT_REPEATED
-    ),
+    expected_failed_checks=lambda search: dict.fromkeys(WEIGHTS_ARE_REPEATS, FOLDS),
     xfail_strict=True,
 )
 def test_scikit_learn_checks_of_the_recipe(estimator, check):

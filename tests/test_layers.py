@@ -12,6 +12,7 @@ import sk_deep
 LAYERS = [
     {
         "exceptions",
+        "_average",
         "_compat",
         "_files",
         "_frames",
@@ -41,6 +42,7 @@ LAYERS = [
     {"_constant"},
     {"_base", "plots"},
     {"_classifier", "_members", "_regressor"},
+    {"_tabular"},
     {"export", "persistence"},
     {"_stacks"},
     {"_tasks"},

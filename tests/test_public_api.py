@@ -34,9 +34,10 @@ SEARCHES = {  # and whose they are
     "BatchedGridSearchCV": model_selection.GridSearchCV,
     "BatchedRandomizedSearchCV": model_selection.RandomizedSearchCV,
 }
-ESTIMATORS = [*NETWORKS, *SEARCHES, "RecipeSearchCV"]
+TABULAR = ["TabularMLPClassifier", "TabularMLPRegressor"]
+ESTIMATORS = [*NETWORKS, *TABULAR, *SEARCHES, "RecipeSearchCV"]
 FILES = ["load", "save", "to_onnx", "trusted_types"]
-PUBLIC = sorted([*ESTIMATORS, "Diagnosis", "diagnose", *FILES])
+PUBLIC = [*sorted([*ESTIMATORS, "Diagnosis"]), *sorted(["diagnose", *FILES])]
 PUBLIC_MODULES = {
     "activations",
     "augmentation",
@@ -152,20 +153,27 @@ def test_all_fitted_attributes_of_searches_are_documented(name):
     assert fitted == documented
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, *TABULAR])
 def test_all_fitted_attributes_are_documented(name):
     X = pd.DataFrame({"a": np.arange(40.0), "b": np.arange(40.0) % 2})
-    model = getattr(sk_deep, name)(max_iter=1, early_stopping=True)
+    model = getattr(sk_deep, name)(max_iter=1, n_members=2, n_folds=2)
+    if name in NETWORKS:
+        model.set_params(early_stopping=True)
     model.fit(X, np.arange(40) % 2)
-    documented = {entry.name for entry in ClassDoc(type(model))["Attributes"]}
+    entries = ClassDoc(type(model))["Attributes"]
+    documented = {name for entry in entries for name in entry.name.split(", ")}
     fitted = {n for n in dir(model) if n.endswith("_") and not n.startswith("_")}
     assert fitted == documented
 
 
 @pytest.mark.parametrize(
     ("names", "told_apart"),
-    [(NETWORKS, {"loss", "loss_params", "scoring", "n_members"}), (SEARCHES, set())],
-    ids=["networks", "searches"],
+    [
+        (NETWORKS, {"loss", "loss_params", "scoring", "n_members"}),
+        (TABULAR, {"dropout", "scoring"}),
+        (SEARCHES, set()),
+    ],
+    ids=["networks", "tabular", "searches"],
 )
 def test_shared_parameters_have_one_text(names, told_apart):
     first, second = (

@@ -8,6 +8,8 @@ import numpy as np
 from sk_deep._columns import SCALINGS, bounds_of_bins
 from sk_deep.export._network import Graph
 
+_FAR = 1e4  # times a bound, where what is bounded no longer grows
+
 
 def encoded(graph: Graph, columns: Mapping[str, Any], x: str) -> str:
     """Impute, scale and encode numbers, as `sk_deep._columns.encode_columns`.
@@ -53,13 +55,19 @@ def encoded(graph: Graph, columns: Mapping[str, Any], x: str) -> str:
 def _scaled(graph: Graph, columns: Mapping[str, Any], x: str) -> str:
     if columns["scaling"] is None:
         return x
-    scales, center = columns["scales"], SCALINGS[columns["scaling"]].center
-    if center is None:
+    row, scales = SCALINGS[columns["scaling"]], columns["scales"]
+    if row.center is None:
         raise ValueError(
             f"numerical_scaling={columns['scaling']!r} cannot be exported: ONNX has no "
             "quantiles of the normal distribution."
         )
-    return graph("Div", graph("Sub", x, scales[center]), scales["scale_"])
+    z = graph("Div", graph("Sub", x, scales[row.center]), scales["scale_"])
+    if row.bound is None:
+        return z
+    part = graph("Div", z, row.bound)
+    part = graph("Min", graph("Max", part, -_FAR), _FAR)  # squares stay finite
+    root = graph("Sqrt", graph("Add", graph("Mul", part, part), 1.0))
+    return graph("Mul", graph("Div", part, root), row.bound)
 
 
 def _piecewise_linear(graph: Graph, edges: np.ndarray, x: str, i: int) -> str:

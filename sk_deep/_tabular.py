@@ -1,0 +1,526 @@
+"""The estimators for raw tables: a stack of small networks, with strong defaults."""
+
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from sk_deep._base import BaseMLP
+from sk_deep._classifier import BaseMLPClassifier, MLPClassifier
+from sk_deep._constant import best_constant, distinct
+from sk_deep._regressor import BaseMLPRegressor, MLPRegressor
+
+_MOST_IN_BATCH = 256
+_MANY_ROWS, _IN_BATCH_OF_MANY = 20_000, 512
+
+# What the recipe fixes, of the parameters of a network.
+_RECIPE = {
+    "solver": "adamw",
+    "beta_2": 0.99,
+    "early_stopping": True,
+    "tol": 0.0,
+    "weight_init": "he_normal",
+    "missing": "impute",
+    "numerical_scaling": "smooth_clip",
+    "numerical_embedding": "piecewise_linear",
+}
+
+
+class BaseTabularMLP(BaseMLP):
+    """What the estimators for tables share: the recipe, but for its parameters."""
+
+    _growth_of_patience = 0.5
+
+    @property
+    def schedule_params(self):
+        """The first epoch warms up."""
+        return {"warmup": 1 / self.max_iter} if self.max_iter > 1 else None
+
+    def _automatic_batch_size(self, n_samples):
+        """Make some batches of few rows, and cheap ones of many."""
+        if n_samples > _MANY_ROWS:
+            return _IN_BATCH_OF_MANY
+        size = 2 ** int(np.log2(max(1, n_samples / 16)))
+        return min(_MOST_IN_BATCH, max(32, size))
+
+    def _prime(self, net, rows):
+        """Begin with the best constant prediction, whatever the inputs."""
+        output = net.module_.output
+        target, weight = distinct(rows.target, rows.weight)
+        constant, _ = best_constant(net.criterion_, target, weight, self.n_outputs_)
+        output.weight.data.zero_()
+        output.bias.data.copy_(torch.from_numpy(constant))
+
+
+def _by_recipe(network: type) -> Callable[[type], type]:
+    """Fix the parameters of a network that a class's constructor does not take."""
+
+    def fix(kind: type) -> type:
+        own = inspect.signature(kind).parameters
+        for name, parameter in inspect.signature(network).parameters.items():
+            if name not in own and not hasattr(kind, name):
+                setattr(kind, name, _RECIPE.get(name, parameter.default))
+        rules = network._parameter_constraints
+        kind._parameter_constraints = {name: rules[name] for name in own}
+        return kind
+
+    return fix
+
+
+@_by_recipe(MLPClassifier)
+class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
+    """Classifier of raw tables: a stack of small networks, with strong defaults.
+
+    It takes a data frame as it is, with numbers, categories and missing values, and
+    needs no tuning: an ensemble that is trained together, of which each member leaves a
+    fold of the rows out to say when to stop.
+
+    Parameters
+    ----------
+    n_members : int, default=8
+        Number of networks that are trained together, whose predictions are averaged.
+
+    hidden_layer_sizes : int or array-like of int, default=(64, 64, 64)
+        Number of units of each hidden layer.
+
+    learning_rate_init : float, default=3e-3
+        Learning rate of adamw, after an epoch of warm-up.
+
+    alpha : float, default=0.1
+        Decoupled decay of the weights, a part of the learning rate.
+
+    dropout : float or array-like of float, default=0.1
+        Probability of dropping a hidden unit, one for all layers or one for each.
+
+    n_bins : int or "auto", default="auto"
+        Most bins of a number; "auto" is ``n ** 0.45`` for n rows, but at most 128,
+        and about 384 or ``n / 16`` for all numbers together.
+
+    max_iter : int, default=200
+        Most epochs.
+
+    n_iter_no_change : int, default=6
+        Epochs without improvement that are allowed; half of those before are added.
+
+    batch_size : int or "auto", default="auto"
+        Rows of a batch; "auto" is the power of two below ``n / 16``, but from 32 to
+        256, and 512 of more than 20,000 rows.
+
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Columns that hold categories: those of category, object, string or bool dtype
+        of a data frame, or names, positions, or a mask of columns.
+
+    min_frequency : int, default=2
+        Rows that a level needs in training to be one of its own. Those of fewer rows
+        share one, to which levels that training has not met are added.
+
+    max_one_hot : int, default=32
+        Number of levels up to which a column becomes one-hot columns. Of more levels,
+        each has values of its own that the networks learn.
+
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, which multiply `sample_weight`.
+
+    scoring : str, callable or None, default="loss"
+        What the folds watch: "loss", None for the accuracy, otherwise a scorer or
+        its name, see `sklearn.metrics.get_scorer_names`.
+
+    n_folds : int, "auto" or None, default="auto"
+        Folds of the rows that the members leave out in turn; all stop when the score on
+        the rows that each has left out no longer improves. "auto" is a fold for each
+        member. `n_members` must be a multiple of it. None splits a tenth of the rows
+        off for each member.
+
+    weight_averaging : float or None, default=2.0
+        Number of epochs over which the weights are averaged; None does not.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the folds, the initial weights and the shuffles.
+
+    device : str, default="auto"
+        Torch device; "auto" is "cuda" where there is one and "cpu" otherwise.
+
+    dtype : {"auto", "float32", "float64"}, default="float32"
+        Of the networks. Predictions are of float32 if all numbers of the table are, and
+        of float64 otherwise.
+
+    verbose : bool, default=False
+        Whether to print the loss and the score of each epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+
+    n_features_in_ : int
+        Number of columns.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had names.
+
+    n_outputs_ : int
+        Number of outputs of a network.
+
+    out_activation_ : str
+        Name of the output activation.
+
+    n_layers_ : int
+        Number of layers, input and output included.
+
+    oof_decision_function_ : ndarray of shape (n_samples, n_classes)
+        Probabilities of the training rows by the members that have left them out.
+
+    coefs_ : list of ndarray of shape (n_members, n_in, n_out)
+        Weights of each layer.
+
+    intercepts_ : list of ndarray of shape (n_members, n_out)
+        Biases of each layer.
+
+    net_ : Net
+        The skorch net.
+
+    loss_ : float
+        Training loss of the last epoch.
+
+    best_loss_ : None
+        For `MLPClassifier`, which may watch the training loss.
+
+    loss_curve_ : list of float
+        Training loss of each epoch, the mean over the members.
+
+    validation_loss_curve_ : list of float
+        Loss on the rows left out of each epoch.
+
+    validation_scores_ : list of float
+        Score on the rows left out of each epoch; of "loss" the negative loss.
+
+    best_validation_score_ : float
+        Best of them.
+
+    learning_rate_curve_ : list of float
+        Learning rate at the start of each epoch.
+
+    gradient_norm_curve_, update_ratio_curve_ : None
+        For `MLPClassifier`, which takes callbacks that fill them.
+
+    history_ : list of dict
+        The curves, a dict per epoch.
+
+    n_iter_ : int
+        Epochs that the fit ran.
+
+    t_ : int
+        Training samples seen.
+
+    See Also
+    --------
+    TabularMLPRegressor : The regressor.
+    MLPClassifier : A network with the whole recipe as parameters.
+
+    Notes
+    -----
+    Missing numbers become the median, beside an indicator. Numbers are standardised and
+    bent into [-6, 6]; beside each is the part that it fills of bins between quantiles.
+    The output begins as the best constant prediction.
+
+    References
+    ----------
+    D. Holzmueller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
+    MLPs and boosted trees on tabular data", NeurIPS 2024.
+
+    Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in
+    tabular deep learning", NeurIPS 2022.
+
+    I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, sec.
+    7.2, of averaged weights.
+
+    Examples
+    --------
+    >>> from sk_deep import TabularMLPClassifier
+    >>> from sklearn.datasets import load_wine
+    >>> X, y = load_wine(return_X_y=True, as_frame=True)
+    >>> clf = TabularMLPClassifier(random_state=0).fit(X, y)
+    >>> clf.predict_proba(X).shape
+    (178, 3)
+    >>> (clf.oof_decision_function_.argmax(axis=1) == y).mean() > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        n_members=8,
+        hidden_layer_sizes=(64, 64, 64),
+        learning_rate_init=3e-3,
+        alpha=0.1,
+        dropout=0.1,
+        n_bins="auto",
+        max_iter=200,
+        n_iter_no_change=6,
+        batch_size="auto",
+        categorical_features="from_dtype",
+        min_frequency=2,
+        max_one_hot=32,
+        class_weight=None,
+        scoring="loss",
+        n_folds="auto",
+        weight_averaging=2.0,
+        random_state=None,
+        device="auto",
+        dtype="float32",
+        verbose=False,
+    ):
+        self.n_members = n_members
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.dropout = dropout
+        self.n_bins = n_bins
+        self.max_iter = max_iter
+        self.n_iter_no_change = n_iter_no_change
+        self.batch_size = batch_size
+        self.categorical_features = categorical_features
+        self.min_frequency = min_frequency
+        self.max_one_hot = max_one_hot
+        self.class_weight = class_weight
+        self.scoring = scoring
+        self.n_folds = n_folds
+        self.weight_averaging = weight_averaging
+        self.random_state = random_state
+        self.device = device
+        self.dtype = dtype
+        self.verbose = verbose
+
+
+@_by_recipe(MLPRegressor)
+class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
+    """Regressor of raw tables: a stack of small networks, with strong defaults.
+
+    It takes a data frame as it is, with numbers, categories and missing values, and
+    needs no tuning: an ensemble that is trained together, of which each member leaves a
+    fold of the rows out to say when to stop.
+
+    Parameters
+    ----------
+    n_members : int, default=8
+        Number of networks that are trained together, whose predictions are averaged.
+
+    hidden_layer_sizes : int or array-like of int, default=(64, 64, 64)
+        Number of units of each hidden layer.
+
+    learning_rate_init : float, default=3e-3
+        Learning rate of adamw, after an epoch of warm-up.
+
+    alpha : float, default=0.1
+        Decoupled decay of the weights, a part of the learning rate.
+
+    dropout : float or array-like of float, default=0.0
+        Probability of dropping a hidden unit, one for all layers or one for each.
+
+    n_bins : int or "auto", default="auto"
+        Most bins of a number; "auto" is ``n ** 0.45`` for n rows, but at most 128,
+        and about 384 or ``n / 16`` for all numbers together.
+
+    max_iter : int, default=200
+        Most epochs.
+
+    n_iter_no_change : int, default=6
+        Epochs without improvement that are allowed; half of those before are added.
+
+    batch_size : int or "auto", default="auto"
+        Rows of a batch; "auto" is the power of two below ``n / 16``, but from 32 to
+        256, and 512 of more than 20,000 rows.
+
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Columns that hold categories: those of category, object, string or bool dtype
+        of a data frame, or names, positions, or a mask of columns.
+
+    min_frequency : int, default=2
+        Rows that a level needs in training to be one of its own. Those of fewer rows
+        share one, to which levels that training has not met are added.
+
+    max_one_hot : int, default=32
+        Number of levels up to which a column becomes one-hot columns. Of more levels,
+        each has values of its own that the networks learn.
+
+    scoring : str, callable or None, default="loss"
+        What the folds watch: "loss", None for R^2, otherwise a scorer or
+        its name, see `sklearn.metrics.get_scorer_names`.
+
+    n_folds : int, "auto" or None, default="auto"
+        Folds of the rows that the members leave out in turn; all stop when the score on
+        the rows that each has left out no longer improves. "auto" is a fold for each
+        member. `n_members` must be a multiple of it. None splits a tenth of the rows
+        off for each member.
+
+    weight_averaging : float or None, default=2.0
+        Number of epochs over which the weights are averaged; None does not.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the folds, the initial weights and the shuffles.
+
+    device : str, default="auto"
+        Torch device; "auto" is "cuda" where there is one and "cpu" otherwise.
+
+    dtype : {"auto", "float32", "float64"}, default="float32"
+        Of the networks. Predictions are of float32 if all numbers of the table are, and
+        of float64 otherwise.
+
+    verbose : bool, default=False
+        Whether to print the loss and the score of each epoch.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of columns.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had names.
+
+    n_outputs_ : int
+        Number of outputs of a network.
+
+    out_activation_ : str
+        Name of the output activation.
+
+    n_layers_ : int
+        Number of layers, input and output included.
+
+    oof_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Predictions for the training rows by the members that have left them out.
+
+    coefs_ : list of ndarray of shape (n_members, n_in, n_out)
+        Weights of each layer.
+
+    intercepts_ : list of ndarray of shape (n_members, n_out)
+        Biases of each layer.
+
+    net_ : Net
+        The skorch net.
+
+    loss_ : float
+        Training loss of the last epoch.
+
+    best_loss_ : None
+        For `MLPClassifier`, which may watch the training loss.
+
+    loss_curve_ : list of float
+        Training loss of each epoch, the mean over the members.
+
+    validation_loss_curve_ : list of float
+        Loss on the rows left out of each epoch.
+
+    validation_scores_ : list of float
+        Score on the rows left out of each epoch; of "loss" the negative loss.
+
+    best_validation_score_ : float
+        Best of them.
+
+    learning_rate_curve_ : list of float
+        Learning rate at the start of each epoch.
+
+    gradient_norm_curve_, update_ratio_curve_ : None
+        For `MLPClassifier`, which takes callbacks that fill them.
+
+    history_ : list of dict
+        The curves, a dict per epoch.
+
+    n_iter_ : int
+        Epochs that the fit ran.
+
+    t_ : int
+        Training samples seen.
+
+    See Also
+    --------
+    TabularMLPClassifier : The classifier.
+    MLPRegressor : A network with the whole recipe as parameters.
+
+    Notes
+    -----
+    The target is standardised, and predictions are clipped to the range of training.
+    Missing numbers become the median, beside an indicator. Numbers are standardised and
+    bent into [-6, 6]; beside each is the part that it fills of bins between quantiles.
+    The output begins as the best constant prediction.
+
+    References
+    ----------
+    D. Holzmueller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
+    MLPs and boosted trees on tabular data", NeurIPS 2024.
+
+    Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in
+    tabular deep learning", NeurIPS 2022.
+
+    I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, sec.
+    7.2, of averaged weights.
+
+    Examples
+    --------
+    >>> from sk_deep import TabularMLPRegressor
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> reg = TabularMLPRegressor(random_state=0).fit(X, y)
+    >>> reg.predict(X).shape
+    (442,)
+    >>> y.min() <= reg.predict(X * 100).min()  # in the range of training
+    True
+    """
+
+    target_scaling = "standard"
+
+    def __init__(
+        self,
+        *,
+        n_members=8,
+        hidden_layer_sizes=(64, 64, 64),
+        learning_rate_init=3e-3,
+        alpha=0.1,
+        dropout=0.0,
+        n_bins="auto",
+        max_iter=200,
+        n_iter_no_change=6,
+        batch_size="auto",
+        categorical_features="from_dtype",
+        min_frequency=2,
+        max_one_hot=32,
+        scoring="loss",
+        n_folds="auto",
+        weight_averaging=2.0,
+        random_state=None,
+        device="auto",
+        dtype="float32",
+        verbose=False,
+    ):
+        self.n_members = n_members
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.dropout = dropout
+        self.n_bins = n_bins
+        self.max_iter = max_iter
+        self.n_iter_no_change = n_iter_no_change
+        self.batch_size = batch_size
+        self.categorical_features = categorical_features
+        self.min_frequency = min_frequency
+        self.max_one_hot = max_one_hot
+        self.scoring = scoring
+        self.n_folds = n_folds
+        self.weight_averaging = weight_averaging
+        self.random_state = random_state
+        self.device = device
+        self.dtype = dtype
+        self.verbose = verbose
+
+    def _learn_scale(self, row, target):
+        super()._learn_scale(row, target)
+        self._target_range = np.stack([target.min(axis=0), target.max(axis=0)])
+
+    def _scaled_back(self, outputs):
+        """Turn outputs into the user's units, in the range of the training targets."""
+        values = super()._scaled_back(outputs)
+        return values.clip(*self._target_range.astype(values.dtype))

@@ -1,0 +1,208 @@
+"""Folds that members leave out in turn: who sees what, and what is made of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+
+from sk_deep import MLPClassifier, MLPRegressor, load, save
+from sk_deep._options import n_folds
+from sk_deep._state import member_net
+from sk_deep._validation import Rows, split_folds
+
+RNG = np.random.RandomState(0)
+X = RNG.standard_normal((90, 4))
+R = X[:, 0] - X[:, 1] ** 2
+Y = np.array(["low", "middle", "high"])[np.digitize(R, [-1, 0.5])]
+FOLDS = {
+    "hidden_layer_sizes": 5,
+    "max_iter": 6,
+    "batch_size": 30,
+    "random_state": 0,
+    "early_stopping": True,
+    "n_members": 3,
+    "n_folds": 3,
+}
+
+
+def folds_of(target, n, seed=0):
+    rows = Rows(X[: len(target)], target, np.asarray(target), None)
+    return split_folds(rows, n, np.random.RandomState(seed))
+
+
+@pytest.mark.parametrize("n", [2, 3, 7])
+def test_folds_are_stratified(n):
+    labels = np.array([0] * 50 + [1] * 21 + [2] * 3)
+    fold_of = folds_of(labels, n)
+    assert np.ptp(np.bincount(fold_of, minlength=n)) <= 1
+    for label in range(3):
+        counts = np.bincount(fold_of[labels == label], minlength=n)
+        assert np.ptp(counts) <= 2
+    numbers = np.arange(80.0)
+    means = [numbers[folds_of(numbers, n) == k].mean() for k in range(n)]
+    assert np.ptp(means) <= n
+    assert (folds_of(numbers, n, seed=1) != folds_of(numbers, n)).any()
+    with pytest.raises(ValueError, match=r"n_folds must be at most .*n_samples=1"):
+        folds_of(labels[:1], n)
+
+
+@pytest.mark.parametrize(
+    ("n_members", "n_samples", "expected"),
+    [(8, 100, 8), (8, 7, 4), (8, 3, 2), (8, 1, None), (1, 100, None), (6, 5, 3)],
+)
+def test_automatic_number_of_folds(n_members, n_samples, expected):
+    model = MLPClassifier(n_folds="auto", n_members=n_members)
+    assert n_folds(model, n_samples) == expected
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("as_given", [np.asarray, scipy.sparse.csr_matrix])
+def test_a_member_learns_nothing_of_its_fold(shuffle, as_given):
+    """The rows that a member leaves out may be anything."""
+    params = {**FOLDS, "shuffle": shuffle, "tol": 0.0, "n_iter_no_change": 99}
+    first = MLPRegressor(**params, scoring="loss").fit(as_given(X), R)
+    (fold,) = (folds_of_fit(params, R) == 1).nonzero()
+    changed = X.copy()
+    changed[fold[:3]] += 0.5
+    second = MLPRegressor(**params, scoring="loss").fit(as_given(changed), R)
+    same = first.validation_scores_.index(max(first.validation_scores_)) == (
+        second.validation_scores_.index(max(second.validation_scores_))
+    )
+    assert same  # the best epoch, or the weights would be those of another one
+    for i in range(3):
+        one, other = (m.net_.module_.flat[i].numpy() for m in (first, second))
+        assert np.array_equal(one, other) == (i == 1)
+
+
+def folds_of_fit(params, y):
+    """Repeat the draws of a fit up to the folds, by what it predicts."""
+    model = MLPRegressor(**params, scoring="loss").fit(X, y)
+    outputs = np.array(
+        [one.predict(X.astype(np.float64)).ravel() for one in members_of(model)]
+    )
+    return np.abs(outputs - model.oof_prediction_).argmin(axis=0)
+
+
+def members_of(model):
+    for i in range(model.n_members):
+        twin = model._copy()
+        twin.net_, twin.n_members = member_net(model.net_, i), 1
+        yield twin
+
+
+@pytest.mark.parametrize("n_members", [3, 6])
+def test_predictions_for_rows_left_out(n_members):
+    model = MLPClassifier(**{**FOLDS, "n_members": n_members}, scoring="loss").fit(X, Y)
+    found = model.oof_decision_function_
+    assert found.shape == (90, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    by_member = np.array([one.predict_proba(X) for one in members_of(model)])
+    # the members of a fold are every third one
+    candidates = by_member.reshape(-1, 3, 90, 3).mean(axis=0)
+    gaps = np.abs(candidates - found).max(axis=-1)
+    np.testing.assert_allclose(gaps.min(axis=0), 0, atol=1e-12)
+    assert np.bincount(gaps.argmin(axis=0)).tolist() == [30, 30, 30]
+    if n_members == 3:
+        loss = log_loss(Y, found, labels=model.classes_)
+        assert loss == pytest.approx(-model.best_validation_score_)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "score"),
+    [
+        (None, lambda y, p: accuracy_score(y, p[:, 1] > 0.5)),
+        ("accuracy", lambda y, p: accuracy_score(y, p[:, 1] > 0.5)),
+        ("neg_log_loss", lambda y, p: -log_loss(y, p)),
+    ],
+)
+def test_all_members_watch_one_score(scoring, score):
+    y = R > 0
+    model = MLPClassifier(**FOLDS, scoring=scoring).fit(X, y)
+    assert model.best_validation_score_ == pytest.approx(
+        score(y, model.oof_decision_function_)
+    )
+    assert len(model.validation_scores_) == model.n_iter_
+    auc = MLPClassifier(**FOLDS, scoring="roc_auc").fit(X, y)  # the mean over folds
+    pooled = roc_auc_score(y, auc.oof_decision_function_[:, 1])
+    assert auc.best_validation_score_ == pytest.approx(pooled, abs=0.1)
+
+
+def test_weights_and_units_of_the_user():
+    weight = RNG.random_sample(90)
+    params = {**FOLDS, "scoring": "loss", "target_scaling": "standard"}
+    model = MLPRegressor(**params).fit(X, 1000 * R, weight)
+    error = (model.oof_prediction_ - 1000 * R) / (1000 * R).std()
+    expected = -np.average(error**2 / 2, weights=weight)
+    assert model.best_validation_score_ == pytest.approx(expected)
+    both = MLPRegressor(**params).fit(X, np.column_stack([R, X[:, 2]]))
+    assert both.oof_prediction_.shape == (90, 2)
+
+
+def test_they_are_kept_and_forgotten(tmp_path):
+    model = MLPRegressor(**FOLDS, warm_start=True).fit(X, R)
+    save(model, tmp_path / "model")
+    found = load(tmp_path / "model")
+    np.testing.assert_array_equal(found.oof_prediction_, model.oof_prediction_)
+    model.set_params(n_folds=None).fit(X, R)
+    assert not hasattr(model, "oof_prediction_")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"dropout": 0.2},
+        {"augmentation": "noise"},
+        {"categorical_features": [3], "missing": "impute"},
+        {"weight_averaging": 1.0},
+        {"solver": "vsgd"},
+        {"residual": True, "hidden_layer_sizes": (4, 4), "normalization": "layer"},
+        {"label_smoothing": 0.1, "class_weight": "balanced"},
+        {"shuffle": False},
+        {"activation": "maxout"},
+    ],
+    ids=str,
+)
+def test_they_go_with_other_options(params):
+    table = pd.DataFrame(X, columns=list("abcd"))
+    table["d"] = (table["d"] > 0).map({True: "yes", False: "no"})
+    inputs = table if "categorical_features" in params else X
+    model = MLPClassifier(**{**FOLDS, **params}).fit(inputs, Y)
+    assert model.oof_decision_function_.shape == (90, 3)
+    assert model.predict_proba(inputs).shape == (90, 3)
+
+
+ILLEGAL = [
+    ({"early_stopping": False}, "n_folds is what early stopping watches"),
+    ({"n_members": 4}, r"multiple of n_folds, however: n_members=4, n_folds=3"),
+    ({"normalization": "batch"}, "normalization must not mix rows with n_folds"),
+    ({"augmentation": "mixup"}, "augmentation must not mix rows with n_folds"),
+    (
+        {"augmentation": lambda X, y, generator: (X, y)},
+        "augmentation must not mix rows with n_folds",
+    ),
+    ({"solver": "lbfgs"}, "n_folds is what early stopping watches"),
+]
+
+
+@pytest.mark.parametrize(("params", "message"), ILLEGAL)
+def test_what_has_no_meaning_is_refused(params, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(**{**FOLDS, **params}).fit(X, Y)
+
+
+def test_given_validation_data_are_watched_instead():
+    with pytest.raises(ValueError, match="in place of folds, however: n_folds=3"):
+        MLPClassifier(**FOLDS).fit(X, Y, X_val=X, y_val=Y)
+
+
+def test_each_fold_has_rows_that_weigh_something():
+    weight = np.zeros(90)
+    weight[:5] = 1
+    rows = Rows(X, R, R, weight)
+    fold_of = split_folds(rows, 4, np.random.RandomState(0))
+    assert set(fold_of[:5]) == {0, 1, 2, 3}
+    with pytest.raises(ValueError, match="n_samples=5"):
+        split_folds(rows, 6, np.random.RandomState(0))
+    model = MLPRegressor(**{**FOLDS, "n_members": 4, "n_folds": "auto"})
+    assert np.isfinite(model.fit(X, R, weight).validation_loss_curve_).all()
