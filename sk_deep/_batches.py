@@ -186,7 +186,8 @@ class Data(Dataset):
             weight = select(self.weight, index if starts is None else index + starts)
             if weight.ndim > index.ndim:  # members share the rows: views of them
                 members = len(weight)
-                X, y = X.expand(members, *X.shape), y.expand(members, *y.shape)
+                X = X.expand(members, *X.shape)
+                y = None if y is None else y.expand(members, *y.shape)
         return Batch(X, y, weight, positions.shape[-1])
 
 

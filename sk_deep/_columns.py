@@ -24,6 +24,7 @@ from sk_deep._frames import check_columns, is_of_categories
 _MOST_QUANTILES = 1000
 _MOST_BINS = 128  # of a number, if they are not told
 _BINS_OF_ALL = 384  # or a 16th of the rows have all numbers together, likewise
+_LEAST_DEVIATION, _ROWS_THAT_TELL = 0.2, 400  # of bins that are scaled
 _DATES = datetime.date, datetime.timedelta, np.datetime64, np.timedelta64
 
 
@@ -133,6 +134,8 @@ class NumericalEmbedding:
         When to use it.
     has_bins, has_waves : bool, default=False
         Which of the two.
+    scales_bins : bool, default=False
+        Whether parts of bins are divided by their standard deviation.
     """
 
     summary: str
@@ -140,6 +143,7 @@ class NumericalEmbedding:
     use: str = ""
     has_bins: bool = False
     has_waves: bool = False
+    scales_bins: bool = False
 
 
 _GORISHNIY = (
@@ -153,6 +157,15 @@ NUMERICAL_EMBEDDINGS: dict[str, NumericalEmbedding] = {
         use="Where a target jumps or bends with a column, as trees find it: often "
         "the largest gain on tables.",
         has_bins=True,
+    ),
+    "piecewise_linear_scaled": NumericalEmbedding(
+        "the same, divided by the standard deviation over the rows of training, by at "
+        "least 0.2, and sqrt(400 / n) of n rows",
+        f"{_GORISHNIY}, eq. 1; the scale is ours",
+        use="Where few rows are beyond some bounds, and there are thousands of rows: "
+        "such bins are learned as fast as the others.",
+        has_bins=True,
+        scales_bins=True,
     ),
     "periodic": NumericalEmbedding(
         "sines and cosines of learned frequencies, a linear map, and relu, PLR",
@@ -249,6 +262,10 @@ def learn_columns(estimator, X) -> dict[str, Any]:
         n_bins = _n_bins(*values.shape)
     binned = values.T if row and row.has_bins else ()
     columns["bins"] = [_edges(column, n_bins) for column in binned]
+    columns["bin_scales"] = None
+    if row and row.scales_bins:
+        parts = _piecewise_linear(values, columns)
+        columns["bin_scales"] = [_scale_of_bins(part) for part in parts]
     learned = [_learn_category(estimator, X, i) for i in np.flatnonzero(is_category)]
     # one-hot columns first, then neighbours whose levels have as many values
     columns["categories"] = sorted(learned, key=lambda category: category["size"])
@@ -487,30 +504,36 @@ def encode_columns(columns: Mapping[str, Any], X) -> NDArray:
     values = _filled(values, columns)
     name = columns["scaling"]
     scaled = SCALINGS[name].transform(values, columns["scales"]) if name else values
-    parts = [scaled, *_piecewise_linear(values, columns["bins"])]
+    parts = [scaled, *_piecewise_linear(values, columns)]
     parts.append(is_missing[:, columns["indicated"]])
     parts += [_encode_category(category, X) for category in columns["categories"]]
     return np.concatenate(parts, axis=1, dtype=values.dtype)
 
 
-def _piecewise_linear(values: NDArray, bins: Iterable[NDArray]) -> Iterable[NDArray]:
-    """Encode each number by the part of each bin that it fills.
+def _piecewise_linear(values: NDArray, columns: Mapping[str, Any]) -> Iterable[NDArray]:
+    """Encode each number by the part of each bin that it fills, perhaps scaled.
 
     Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in
     tabular deep learning", NeurIPS 2022, eq. 1; beyond the edges it goes on by one bin.
     """
-    for column, edges in zip(values.T, bins, strict=False):
-        n_bins = len(edges) - 1
-        if n_bins < 1:
-            continue
-        filled = (column[:, np.newaxis] - edges[:-1]) / np.diff(edges)
-        yield filled.clip(*bounds_of_bins(n_bins))
+    scales = columns.get("bin_scales")  # those of older files have none
+    for i, edges in enumerate(columns["bins"]):
+        n_bins = max(0, len(edges) - 1)
+        filled = (values[:, i, np.newaxis] - edges[:-1]) / np.diff(edges)
+        filled = filled.clip(*bounds_of_bins(n_bins))
+        yield filled if scales is None else filled / scales[i]
+
+
+def _scale_of_bins(part: NDArray) -> NDArray:
+    """Tell what to divide the bins of a column by: few rows tell little of a bin."""
+    least = max(_LEAST_DEVIATION, np.sqrt(_ROWS_THAT_TELL / len(part)))
+    return np.maximum(part.std(axis=0), least)
 
 
 def bounds_of_bins(n_bins: int) -> tuple[NDArray, NDArray]:
     """Tell the least and the greatest part of each bin that a number fills."""
     lowest, highest = np.zeros(n_bins), np.ones(n_bins)
-    lowest[0], highest[-1] = -1, 2
+    lowest[:1], highest[-1:] = -1, 2
     return lowest, highest
 
 

@@ -23,7 +23,7 @@ _RECIPE = {
     "weight_init": "he_normal",
     "missing": "impute",
     "numerical_scaling": "smooth_clip",
-    "numerical_embedding": "piecewise_linear",
+    "numerical_embedding": "piecewise_linear_scaled",
 }
 
 
@@ -221,7 +221,8 @@ class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
     Notes
     -----
     Missing numbers become the median, beside an indicator. Numbers are standardised and
-    bent into [-6, 6]; beside each is the part that it fills of bins between quantiles.
+    bent into [-6, 6]; beside each is the part that it fills of bins between quantiles,
+    scaled.
     The output begins as the best constant prediction.
 
     References
@@ -245,7 +246,8 @@ class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
     >>> clf = TabularMLPClassifier(random_state=0).fit(X, y)
     >>> clf.predict_proba(X).shape
     (178, 3)
-    >>> (clf.oof_decision_function_.argmax(axis=1) == y).mean() > 0.95
+    >>> oof_labels = clf.classes_[clf.oof_decision_function_.argmax(axis=1)]
+    >>> bool((oof_labels == y).mean() > 0.95)
     True
     """
 
@@ -443,7 +445,8 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
     -----
     The target is standardised, and predictions are clipped to the range of training.
     Missing numbers become the median, beside an indicator. Numbers are standardised and
-    bent into [-6, 6]; beside each is the part that it fills of bins between quantiles.
+    bent into [-6, 6]; beside each is the part that it fills of bins between quantiles,
+    scaled.
     The output begins as the best constant prediction.
 
     References
@@ -467,7 +470,7 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
     >>> reg = TabularMLPRegressor(random_state=0).fit(X, y)
     >>> reg.predict(X).shape
     (442,)
-    >>> y.min() <= reg.predict(X * 100).min()  # in the range of training
+    >>> bool(y.min() <= reg.predict(X * 100).min())  # in the range of training
     True
     """
 

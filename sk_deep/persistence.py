@@ -214,7 +214,7 @@ def trusted_types() -> list[str]:
     Examples
     --------
     >>> import sk_deep
-    >>> sk_deep.trusted_types()
+    >>> sk_deep.trusted_types()[:2]
     ['sk_deep._classifier.MLPClassifier', 'sk_deep._regressor.MLPRegressor']
     """
     return [f"{kind.__module__}.{kind.__qualname__}" for kind in _CLASSES.values()]

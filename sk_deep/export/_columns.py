@@ -45,7 +45,9 @@ def encoded(graph: Graph, columns: Mapping[str, Any], x: str) -> str:
     parts = [_scaled(graph, columns, x)]
     for i, edges in enumerate(columns["bins"]):
         if len(edges) > 1:
-            parts.append(_piecewise_linear(graph, np.asarray(edges), x, i))
+            filled = _piecewise_linear(graph, np.asarray(edges), x, i)
+            scales = columns.get("bin_scales")
+            parts.append(filled if scales is None else graph("Div", filled, scales[i]))
     if columns["indicated"]:
         indicators = graph.cast(is_missing, graph.dtype)
         parts.append(graph("Gather", indicators, columns["indicated"], axis=1))
