@@ -18,6 +18,7 @@ LESSONS = [
     "plot_augmentation.py",
     "plot_ensemble.py",
     "plot_data_frame.py",
+    "plot_tables_boosting.py",
     "plot_imbalance.py",
     "plot_quantiles.py",
     "plot_parquet.py",

@@ -24,7 +24,7 @@ from sk_deep._frames import check_columns, is_of_categories
 _MOST_QUANTILES = 1000
 _MOST_BINS = 128  # of a number, if they are not told
 _BINS_OF_ALL = 384  # or a 16th of the rows have all numbers together, likewise
-_LEAST_DEVIATION, _ROWS_THAT_TELL = 0.2, 400  # of bins that are scaled
+_LEAST_DEVIATION, _ROWS_THAT_TELL = 0.2, 1000  # of bins that are scaled
 _DATES = datetime.date, datetime.timedelta, np.datetime64, np.timedelta64
 
 
@@ -160,7 +160,7 @@ NUMERICAL_EMBEDDINGS: dict[str, NumericalEmbedding] = {
     ),
     "piecewise_linear_scaled": NumericalEmbedding(
         "the same, divided by the standard deviation over the rows of training, by at "
-        "least 0.2, and sqrt(400 / n) of n rows",
+        "least 0.2, and sqrt(1000 / n) of n rows",
         f"{_GORISHNIY}, eq. 1; the scale is ours",
         use="Where few rows are beyond some bounds, and there are thousands of rows: "
         "such bins are learned as fast as the others.",
