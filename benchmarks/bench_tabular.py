@@ -228,35 +228,27 @@ def section(report, quick, *, name, table, n_train, contenders):
     report.numbers[name] = means
 
 
-def ranks(report):
-    """Write a table of the mean ranks and of the ratios of seconds."""
-    by_name = {
-        k: v for k, v in report.numbers.items() if isinstance(v, dict) and "ours" in v
-    }
-    contenders = list(next(iter(by_name.values())))
-    rows = []
-    for contender in contenders:
-        own = [contender]
-        for key, sign in (("score", -1), ("loss", 1)):
-            places = [
-                sum(
-                    sign * other[key] < sign * found[contender][key]
-                    for other in found.values()
-                )
-                + 1
-                for found in by_name.values()
-            ]
-            own.append(f"{np.mean(places):.2f}")
-        slower = [
-            found[contender]["fit"] / found["ours"]["fit"] for found in by_name.values()
-        ]
-        own += [f"{min(slower):.1f}", f"{np.median(slower):.1f}", f"{max(slower):.1f}"]
-        rows.append(own)
-    columns = ["", "rank by score", "rank by loss", "least", "median", "most"]
-    note = (
-        f"Mean ranks over {len(by_name)} tables, and the seconds of a fit as multiples "
-        "of ours."
+def ranks(report, names):
+    """Write a table of the mean ranks, and of seconds as multiples of the first's."""
+    found = [pd.DataFrame(report.numbers[name]).T.round(4) for name in names]
+    by_score = sum(
+        table["score"].rank(ascending=False, method="min") for table in found
     )
+    by_loss = sum(table["loss"].rank(method="min") for table in found)
+    seconds = pd.DataFrame([table["fit"] / table["fit"].iloc[0] for table in found])
+    rows = [
+        [
+            contender,
+            *(f"{total[contender] / len(found):.2f}" for total in (by_score, by_loss)),
+            *(f"{seconds[contender].quantile(q):.1f}" for q in (0, 0.5, 1)),
+        ]
+        for contender in seconds
+    ]
+    note = (
+        f"Mean ranks over {len(found)} tables, and the seconds of a fit as multiples "
+        f"of those of {rows[0][0]}."
+    )
+    columns = ["", "rank by score", "rank by loss", "least", "median", "most"]
     report.table("All tables", note, columns, rows)
 
 
@@ -284,7 +276,7 @@ def main(argv=None):
                 n_train=args.rows or None,
                 contenders=args.contenders,
             )
-    ranks(report)
+    ranks(report, tables)
     report.write()
 
 

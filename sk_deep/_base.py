@@ -84,7 +84,7 @@ _CURVES = {
     "update_ratio_curve_": "update_ratios",
 }
 
-_OUT_OF_FOLD = "oof_decision_function_", "oof_prediction_"
+_OUT_OF_FOLD = "oof_decision_function_", "oof_prediction_", "_oof_errors"
 _VERSION = "_sk_deep_version"  # key of a state
 _LESS_MEMORY = (
     "A fit takes less memory with a smaller batch_size; a search with fewer n_jobs, as "
@@ -116,7 +116,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         """Kind of the targets, a key of a loss's terms."""
 
     @abstractmethod
-    def _adopt_out_of_fold(self, outputs):
+    def _adopt_out_of_fold(self, outputs, y):
         """Take the outputs for training rows of the members that left them out."""
 
     @abstractmethod
@@ -591,7 +591,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         total = np.zeros((X.shape[0], self.n_outputs_), float_dtype(X))
         for i, own in enumerate(fold.valid_positions):
             total[own] += predict_outputs(member_net(self.net_, i), X[own])
-        self._adopt_out_of_fold(total / fold.leaves_out.sum(axis=0)[:, np.newaxis])
+        total /= fold.leaves_out.sum(axis=0)[:, np.newaxis]
+        self._adopt_out_of_fold(total, fold.train.y)
 
     def _as_if_stopped(self, net, stopping=None):
         """List the attributes that a fit leaves whose training stops now."""

@@ -134,7 +134,7 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
         present = set(np.unique(y).tolist())
         return {c: w for c, w in self.class_weight.items() if c in present}
 
-    def _adopt_out_of_fold(self, outputs):
+    def _adopt_out_of_fold(self, outputs, y):
         self.oof_decision_function_ = self._probabilities(outputs)
 
     def _decide(self, outputs):

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.metaestimators import available_if
 
 from sk_deep import _options
 from sk_deep._base import BaseMLP, stochastic_only
@@ -69,9 +70,12 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         values = outputs * self._target_scale + self._target_mean
         return values.astype(outputs.dtype, copy=False)
 
-    def _adopt_out_of_fold(self, outputs):
+    def _adopt_out_of_fold(self, outputs, y):
         values = self._scaled_back(outputs)
         self.oof_prediction_ = values.ravel() if self.n_outputs_ == 1 else values
+        if values.size == y.size:  # a quantile is no prediction of the target
+            errors = np.abs(values - y.reshape(values.shape))
+            self._oof_errors = np.sort(errors, axis=0)
 
     def _count_outputs(self, row, n_targets):
         n_columns = row.columns(**_options.loss_params(self))
@@ -151,6 +155,53 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         """
         outputs = self._scaled_back(self._outputs(X))
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
+
+    @available_if(lambda self: hasattr(self, "_oof_errors"))
+    def predict_interval(self, X, *, coverage=0.9):
+        """Predict intervals that hold so large a part of the targets, after `n_folds`.
+
+        Half of an interval's length is a quantile of the errors that the members have
+        made on the training rows that they have left out: the same for all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        coverage : float, default=0.9
+            The part of the targets, in (0, 1).
+
+        Returns
+        -------
+        intervals : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
+            The least and the greatest value.
+
+        Raises
+        ------
+        ValueError
+            If `coverage` needs more training rows.
+
+        Notes
+        -----
+        New rows must be drawn as those of training were. Each of these counts once,
+        whatever its weight. Since all members together err less than one of them, a
+        larger part is held, as a rule.
+
+        References
+        ----------
+        R. Barber, E. Candes, A. Ramdas and R. Tibshirani, "Predictive inference with
+        the jackknife+", Annals of Statistics 2021, sec. 3, K-fold CV.
+        """
+        n_rows = len(self._oof_errors)
+        if not 0 < coverage < 1 or coverage * (n_rows + 1) > n_rows:
+            raise ValueError(
+                f"coverage must be in (0, {n_rows / (n_rows + 1):.4g}] with {n_rows} "
+                f"training rows, however: {coverage=}."
+            )
+        place = int(np.ceil(coverage * (n_rows + 1))) - 1
+        values = self.predict(X)
+        half = self._oof_errors[place].reshape(values.shape[1:])
+        return np.stack([values - half, values + half], axis=-1)
 
     def predict_samples(self, X, n_samples, *, random_state=0):
         """Sample the predictions, to see how sure they are.

@@ -49,6 +49,7 @@ _ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "_target_range": (np.ndarray,),
     "oof_decision_function_": (np.ndarray,),
     "oof_prediction_": (np.ndarray,),
+    "_oof_errors": (np.ndarray,),
     "classes_": (np.ndarray,),
     "n_outputs_": (int,),
     "n_layers_": (int,),

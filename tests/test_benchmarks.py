@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import log_loss
@@ -25,6 +26,7 @@ bench_diagnosis, bench_fit, bench_gpu = map(
 bench_memory, bench_tables, bench_workers = map(
     importlib.import_module, ("bench_memory", "bench_tables", "bench_workers")
 )
+bench_tabular = importlib.import_module("bench_tabular")
 bench_predict, bench_recipe, bench_scaling, bench_search = map(
     importlib.import_module,
     ("bench_predict", "bench_recipe", "bench_scaling", "bench_search"),
@@ -227,6 +229,32 @@ def test_recipe(run, monkeypatch):
     text = run(wine=race)
     assert "| mean |" in text
     assert "The recipe with 3 candidates" in text
+
+
+def test_tabular(tmp_path):
+    table = pd.DataFrame({"a": np.arange(80.0), "b": ["x", "y"] * 40})
+    table["part"] = np.where(table.index % 4, "train", "test")
+    table.assign(y=table["a"] % 7).to_csv(tmp_path / "numbers.csv", index=False)
+    table.assign(y=table["b"] + "es").to_csv(tmp_path / "labels.csv", index=False)
+    rows = ["name,file,target,split", "n,numbers.csv,y,part", "l,labels.csv,y,"]
+    (tmp_path / "index.csv").write_text("\n".join(rows))
+    options = "--quick --only wine --rows 100 --threads 1 --contenders".split()
+    options += ["ours", "boosting", "RealMLP", "MLP", "--data", str(tmp_path)]
+    bench_tabular.main([*options, "--out", str(tmp_path / "out")])
+    (text,) = (path.read_text() for path in (tmp_path / "out").glob("*.md"))
+    for part in ("100 training rows, 13", "60 training rows, 2", "calibration error"):
+        assert part in text
+    assert text.count("| boosting |") == 4
+    assert "| RealMLP |" not in text  # as it is not installed
+    numbers = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
+    assert numbers["l"]["ours"]["score"] == 1
+
+
+def test_calibration_error():
+    sure = np.array([[0.9, 0.1]] * 10)
+    wrong = (np.arange(10) < 3).astype(int)
+    assert bench_tabular.calibration_error(wrong, sure) == pytest.approx(0.2)
+    assert bench_tabular.calibration_error(0 * wrong, 1.0 * (sure > 0.5)) == 0
 
 
 # ---- the diagnosis ---------------------------------------------------------------

@@ -29,6 +29,8 @@ from sk_deep import (
     MLPClassifier,
     MLPRegressor,
     RecipeSearchCV,
+    TabularMLPClassifier,
+    TabularMLPRegressor,
     export,
     to_onnx,
 )
@@ -512,7 +514,7 @@ def test_import_is_lazy():
 
 @pytest.mark.parametrize("n_members", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("scaling", [None, "standard", "robust"])
+@pytest.mark.parametrize("scaling", [None, "standard", "robust", "smooth_clip"])
 @pytest.mark.parametrize("embedding", [None, *NUMERICAL_EMBEDDINGS])
 def test_columns_of_numbers(embedding, scaling, dtype, n_members, tmp_path):
     holes = np.where(rng.random(X.shape) < 0.1, np.nan, X).astype(dtype)
@@ -527,6 +529,15 @@ def test_columns_of_numbers(embedding, scaling, dtype, n_members, tmp_path):
     assert_equal(model, written(model, tmp_path), holes)
     model = regressor(**params, target_scaling="standard").fit(holes, X[:, 0] + 2)
     assert_equal(model, written(model, tmp_path), holes)
+
+
+@pytest.mark.parametrize("kind", [TabularMLPClassifier, TabularMLPRegressor])
+def test_tabular(kind, tmp_path):
+    holes = np.where(rng.random(X.shape) < 0.1, np.nan, X)
+    y = Y["multiclass"] if kind is TabularMLPClassifier else X[:, 0]
+    model = kind(max_iter=3, random_state=0, dtype="float64").fit(holes, y)
+    far = np.concatenate([holes, 1e9 * holes, -1e30 * holes])
+    assert_equal(model, written(model, tmp_path), far)
 
 
 def test_columns_that_cannot_be_exported(tmp_path):

@@ -139,11 +139,44 @@ def test_weights_and_units_of_the_user():
     assert both.oof_prediction_.shape == (90, 2)
 
 
+def test_intervals_hold_what_they_say():
+    params = {**FOLDS, "scoring": "loss", "max_iter": 60, "learning_rate_init": 0.02}
+    model = MLPRegressor(**params).fit(X, R)
+    errors = np.sort(np.abs(model.oof_prediction_ - R))
+    for coverage in (0.1, 0.5, 0.9, 90 / 91):
+        found = model.predict_interval(X, coverage=coverage)
+        assert found.shape == (90, 2)
+        np.testing.assert_allclose(found.mean(axis=1), model.predict(X))
+        half = np.diff(found, axis=1).ravel() / 2
+        np.testing.assert_allclose(half, errors[int(np.ceil(91 * coverage)) - 1])
+    fresh = np.random.RandomState(1).standard_normal((4000, 4))
+    low, high = model.predict_interval(fresh, coverage=0.8).T
+    y = fresh[:, 0] - fresh[:, 1] ** 2
+    assert 0.75 < np.mean((low <= y) & (y <= high)) < 0.95
+    for coverage in (0.0, 0.995, 1.0):
+        with pytest.raises(ValueError, match=r"coverage must be in \(0, 0.989\]"):
+            model.predict_interval(X, coverage=coverage)
+
+
+def test_intervals_of_several_targets_and_of_none():
+    both = MLPRegressor(**FOLDS).fit(X, np.column_stack([R, 100 * R]))
+    found = both.predict_interval(X)
+    assert found.shape == (90, 2, 2)
+    lengths = np.diff(found, axis=-1)[0].ravel()
+    assert lengths[1] > 10 * lengths[0]
+    assert not hasattr(MLPRegressor().fit(X, R), "predict_interval")
+    params = {"loss": "quantile", "loss_params": {"quantile": [0.2, 0.8]}}
+    quantiles = MLPRegressor(**FOLDS, **params, scoring="loss").fit(X, R)
+    assert quantiles.oof_prediction_.shape == (90, 2)
+    assert not hasattr(quantiles, "predict_interval")
+
+
 def test_they_are_kept_and_forgotten(tmp_path):
     model = MLPRegressor(**FOLDS, warm_start=True).fit(X, R)
     save(model, tmp_path / "model")
     found = load(tmp_path / "model")
     np.testing.assert_array_equal(found.oof_prediction_, model.oof_prediction_)
+    np.testing.assert_array_equal(found.predict_interval(X), model.predict_interval(X))
     model.set_params(n_folds=None).fit(X, R)
     assert not hasattr(model, "oof_prediction_")
 

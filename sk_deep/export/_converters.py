@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_deep._classifier import MLPClassifier
+from sk_deep._classifier import BaseMLPClassifier, MLPClassifier
 from sk_deep._regressor import MLPRegressor
+from sk_deep._tabular import TabularMLPClassifier, TabularMLPRegressor
 from sk_deep.export._columns import encoded
 from sk_deep.export._network import Graph, activated, raw_outputs
 from sk_deep.network import MLP
@@ -20,20 +21,28 @@ def register() -> None:
     check_skl2onnx()
     from skl2onnx import update_registered_converter
 
-    update_registered_converter(
-        MLPClassifier,
-        "SkDeepMLPClassifier",
-        _set_types_of_classifier,
-        _convert_classifier,
-        options={
-            "zipmap": [True, False, "columns"],
-            "output_class_labels": [False, True],
-            "nocl": [True, False],
-        },
-    )
-    update_registered_converter(
-        MLPRegressor, "SkDeepMLPRegressor", _set_types_of_regressor, _convert_regressor
-    )
+    options = {
+        "zipmap": [True, False, "columns"],
+        "output_class_labels": [False, True],
+        "nocl": [True, False],
+    }
+    classifiers = MLPClassifier, TabularMLPClassifier
+    regressors = MLPRegressor, TabularMLPRegressor
+    for kind in classifiers:
+        update_registered_converter(
+            kind,
+            f"SkDeep{kind.__name__}",
+            _set_types_of_classifier,
+            _convert_classifier,
+            options=options,
+        )
+    for other in regressors:
+        update_registered_converter(
+            other,
+            f"SkDeep{other.__name__}",
+            _set_types_of_regressor,
+            _convert_regressor,
+        )
 
 
 def check_skl2onnx() -> None:
@@ -57,7 +66,7 @@ def check_size(n_bytes: int) -> None:
 # ---- types and nodes -----------------------------------------------------------------
 
 
-def _labels(scope: Any, model: MLPClassifier) -> NDArray:
+def _labels(scope: Any, model: BaseMLPClassifier) -> NDArray:
     """Take the class labels as strings or integers."""
     from skl2onnx.common.utils_classifier import get_label_classes
 
@@ -119,7 +128,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     graph("Identity", outputs, output=probabilities.full_name)
 
 
-def _decisions(graph: Graph, model: MLPClassifier, outputs: str) -> str:
+def _decisions(graph: Graph, model: BaseMLPClassifier, outputs: str) -> str:
     """Decide as `predict` does."""
     labels = _labels(graph.scope, model)
     if model._target_type == "multiclass":
@@ -146,6 +155,9 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     if hasattr(model, "_target_scale"):
         outputs = graph("Mul", outputs, model._target_scale)
         outputs = graph("Add", outputs, model._target_mean)
+    if hasattr(model, "_target_range"):
+        least, greatest = model._target_range
+        outputs = graph("Min", graph("Max", outputs, least), greatest)
     graph("Identity", outputs, output=operator.outputs[0].full_name)
 
 
