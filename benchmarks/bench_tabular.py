@@ -22,7 +22,11 @@ import numpy as np
 import pandas as pd
 from _common import Report, build_parser, environment, equal_terms
 from pandas.api.types import is_numeric_dtype
-from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.compose import (
+    TransformedTargetRegressor,
+    make_column_selector,
+    make_column_transformer,
+)
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier as BoostingClassifier
 from sklearn.ensemble import HistGradientBoostingRegressor as BoostingRegressor
@@ -140,8 +144,9 @@ CONTENDERS = {
         True: lambda seed: plain(
             MLPClassifier(early_stopping=True, max_iter=500, random_state=seed)
         ),
-        False: lambda seed: plain(
-            MLPRegressor(early_stopping=True, max_iter=500, random_state=seed)
+        False: lambda seed: TransformedTargetRegressor(
+            plain(MLPRegressor(early_stopping=True, max_iter=500, random_state=seed)),
+            transformer=StandardScaler(),
         ),
     },
 }

@@ -85,6 +85,7 @@ _CURVES = {
 }
 
 _OUT_OF_FOLD = "oof_decision_function_", "oof_prediction_", "_oof_errors"
+_ROWS_AT_ONCE = 2**14  # of rows left out that are predicted
 _VERSION = "_sk_deep_version"  # key of a state
 _LESS_MEMORY = (
     "A fit takes less memory with a smaller batch_size; a search with fewer n_jobs, as "
@@ -105,7 +106,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
     # ---- what a subclass adds ------------------------------------------------------
 
     @abstractmethod
-    def _encode(self, y, *, fresh, incremental, validates=False):
+    def _encode(self, y, weight=None, *, fresh, incremental, validates=False):
         """Turn checked targets into the network's, of training or of validation data.
 
         Sets `n_outputs_` and `out_activation_`, and what decodes the outputs.
@@ -141,7 +142,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data; scale it first.
+            The input data; scale it first, unless the parameters do. Where they encode
+            columns, it is a data frame or an array.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values (class labels in classification, real numbers in
@@ -152,8 +154,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Data that early stopping watches, instead of a part of X. It needs
-            `early_stopping=True`. In a Pipeline, it is transformed as X is with
-            `Pipeline(..., transform_input=["X_val"])`.
+            `early_stopping=True` and no `n_folds`. In a Pipeline, it is transformed as
+            X is with `Pipeline(..., transform_input=["X_val"])`.
 
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Targets of X_val.
@@ -253,8 +255,9 @@ class BaseMLP(CallbackSupportMixin, Parameters):
     def _check_rows(self, X, y, sample_weight, fresh, incremental):
         """Check training data, and encode the targets."""
         X, y = self._validate(X, y, reset=fresh)
-        target = self._encode(y, fresh=fresh, incremental=incremental)
-        return Rows(X, y, target, self._weight(sample_weight, X, y, incremental))
+        weight = self._sample_weight(sample_weight, X)
+        target = self._encode(y, weight, fresh=fresh, incremental=incremental)
+        return Rows(X, y, target, self._weight(weight, y, incremental))
 
     def _validate(self, X, y, reset):
         checks = {"multi_output": True, "y_numeric": not is_classifier(self)}
@@ -288,7 +291,11 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             self._columns = learn_columns(self, X)
         return self._readable(encode_columns(self._columns, X))
 
-    def _weight(self, sample_weight, X, y, incremental):
+    def _weight(self, weight, y, incremental):
+        """Weigh rows by their targets, too, where a subclass does."""
+        return weight
+
+    def _sample_weight(self, sample_weight, X):
         """Check the sample weights; None stays None."""
         if sample_weight is None:
             return None
@@ -420,8 +427,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         ours = self._verbose(net)
         if valid is not None:
             parts = fold.parts(self.n_members)
-            estimators, pools = [self] * self.n_members, fold.leaves_out is not None
-            score = validation_score(estimators, parts, pools=pools)
+            estimators = [self] * self.n_members
+            score = validation_score(estimators, parts, fold.whole())
             ours.insert(0, ValidationScore(score))
         for task in tasks:
             task.snapshot = functools.partial(self._as_if_stopped, stopping=stopping)
@@ -550,10 +557,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         )
         X, y = self._validate(validation.X, validation.y, reset=False)
         target = self._encode(y, fresh=False, incremental=True, validates=True)
-        weight = validation.weight
-        if weight is not None:
-            weight = check_sample_weight(weight, X, ensure_non_negative=True)
-        return Rows(X, y, target, weight)
+        return Rows(X, y, target, self._sample_weight(validation.weight, X))
 
     # ---- what a fit leaves ---------------------------------------------------------
 
@@ -590,7 +594,10 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         X = fold.train.X
         total = np.zeros((X.shape[0], self.n_outputs_), float_dtype(X))
         for i, own in enumerate(fold.valid_positions):
-            total[own] += predict_outputs(member_net(self.net_, i), X[own])
+            net = member_net(self.net_, i)
+            for start in range(0, len(own), _ROWS_AT_ONCE):
+                part = own[start : start + _ROWS_AT_ONCE]
+                total[part] += predict_outputs(net, X[part])
         total /= fold.leaves_out.sum(axis=0)[:, np.newaxis]
         self._adopt_out_of_fold(total, fold.train.y)
 

@@ -38,7 +38,7 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
         is_multiclass = self._target_type == "multiclass"
         return "multiclass" if is_multiclass else "binary"
 
-    def _encode(self, y, *, fresh, incremental, validates=False):
+    def _encode(self, y, weight=None, *, fresh, incremental, validates=False):
         if fresh and not incremental:
             self._learn_classes(y)
         else:
@@ -97,8 +97,7 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
                     f"labels, {self.classes_}, however: {classes}."
                 )
 
-    def _weight(self, sample_weight, X, y, incremental):
-        weight = super()._weight(sample_weight, X, y, incremental)
+    def _weight(self, weight, y, incremental):
         if self.class_weight is None:
             return weight
         if incremental and self.class_weight == "balanced":
@@ -135,7 +134,8 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
         return {c: w for c, w in self.class_weight.items() if c in present}
 
     def _adopt_out_of_fold(self, outputs, y):
-        self.oof_decision_function_ = self._probabilities(outputs)
+        convert = self._probabilities if _has_probability(self) else self._decisions
+        self.oof_decision_function_ = convert(outputs)
 
     def _decide(self, outputs):
         """Class indices, or indicators of several labels."""
@@ -216,7 +216,10 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
             The greatest one decides; of two classes, or of several labels, a positive
             one is for the second class, or for the label.
         """
-        outputs = self._outputs(X)
+        return self._decisions(self._outputs(X))
+
+    def _decisions(self, outputs):
+        """Decisions (n,) or (n, n_classes) from outputs without probabilities."""
         return outputs.ravel() if self._target_type == "binary" else outputs
 
     @available_if(lambda self: _has_probability(self))
@@ -507,12 +510,13 @@ class MLPClassifier(BaseMLPClassifier):
         "smooth_clip", which is standard and then bends values far off to at most 6;
         with `missing`, after the imputation.
 
-    numerical_embedding : {"piecewise_linear", "periodic"} or None, default=None
-        Sets values beside each number: the part that it fills of each of `n_bins` bins
-        between quantiles, or learned waves; both are of Gorishniy et al.
+    numerical_embedding : str or None, default=None
+        Sets values beside each number: "piecewise_linear", the part that it fills of
+        each of `n_bins` bins between quantiles, "piecewise_linear_scaled", the same by
+        its standard deviation, or "periodic", learned waves; of Gorishniy et al.
 
     n_bins : int or "auto", default="auto"
-        Most bins of a number for "piecewise_linear"; of n rows "auto" is ``n ** 0.45``,
+        Most bins of a number for embeddings by bins; of n rows "auto" is ``n ** 0.45``,
         but at most 128, and about 384 or ``n / 16`` for all numbers together.
 
     scoring : str, callable or None, default=None
@@ -522,14 +526,16 @@ class MLPClassifier(BaseMLPClassifier):
 
     n_members : int, default=1
         Number of networks that are trained together, each with its own initial
-        weights, shuffles and validation split; their probabilities are averaged.
+        weights, shuffles and validation split, but for `n_folds`; their probabilities
+        are averaged.
 
-    n_folds : int, default=None
+    n_folds : int, "auto" or None, default=None
         Folds of the rows that the members leave out in turn, for early stopping: all
-        watch the mean score on the rows that each has left out, so that none is lost to
-        validation. `n_members` must be a multiple of it. The folds are stratified by
-        the target, and `validation_fraction` has no effect. None splits for each member
-        anew.
+        watch the score on the rows by those that have left them out, so that no row is
+        lost to validation. `n_members` must be a multiple of it; "auto" is a fold for
+        each member, and None of a single one. The folds are stratified by the target
+        where it is a column, members share each batch, and `validation_fraction` has no
+        effect. None splits for each member anew.
 
     weight_averaging : float, default=None
         Number of epochs over which the weights are averaged, exponentially, for
@@ -615,7 +621,7 @@ class MLPClassifier(BaseMLPClassifier):
 
     oof_decision_function_ : ndarray of shape (n_samples, n_classes)
         Probabilities for the training rows by the members that have left them
-        out, with `n_folds`.
+        out, with `n_folds`; of losses without them, what `decision_function` gives.
 
     history_ : list of dict
         The curves, a dict per epoch.

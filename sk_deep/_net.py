@@ -626,8 +626,10 @@ class Net(NeuralNet):
         self.running_[member] = False
 
     def _load_kept(self) -> None:
-        if self.average_ is not None:  # of an epoch that was interrupted
-            self.average_.end_epoch()
+        if self.average_ is not None:
+            self.average_.end_epoch()  # of one that was interrupted
+            if any(not kept.equal(now) for kept, now in self.kept_):
+                self.average_.n_steps = 0  # what follows goes on from what is kept
         for kept, now in self.kept_:
             now.copy_(kept)
         self.end()

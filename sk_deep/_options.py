@@ -5,6 +5,7 @@ beside another raises a ValueError that names both, unless scikit-learn's MLP ac
 the pair and leaves it inert.
 """
 
+import functools
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -93,11 +94,9 @@ def _embeddings(estimator) -> dict[str, Any]:
 
 def _check_has_columns(estimator) -> None:
     """Check that what acts on categories, or on bins, has some to act on."""
-    defaults = inspect.signature(type(estimator)).parameters
-    for name in ("max_one_hot", "embedding_size", "min_frequency"):
+    for name, inert in _inert_without_categories(type(estimator)).items():
         value = getattr(estimator, name)
-        is_changed = name in defaults and value != defaults[name].default
-        if estimator.categorical_features is None and is_changed:
+        if estimator.categorical_features is None and value != inert:
             raise ValueError(
                 f"{name} acts on categories, however: {name}={value!r} with "
                 "categorical_features=None."
@@ -109,6 +108,14 @@ def _check_has_columns(estimator) -> None:
             f"n_bins={estimator.n_bins} with "
             f"numerical_embedding={estimator.numerical_embedding!r}."
         )
+
+
+@functools.cache
+def _inert_without_categories(kind: type) -> dict[str, Any]:
+    """Tell the defaults of the parameters that act on categories, of a class."""
+    parameters = inspect.signature(kind).parameters
+    names = {"max_one_hot", "embedding_size", "min_frequency"} & parameters.keys()
+    return {name: parameters[name].default for name in sorted(names)}
 
 
 def _dropout(estimator, activations: list) -> dict[str, Any]:
@@ -378,7 +385,7 @@ def _check_full_batch(estimator) -> None:
         "a loss without noise": ("dropout", "input_dropout", "augmentation"),
         "a smooth loss": ("l1_ratio",),
         "steps that nothing changes": ("max_norm", "gradient_clip"),
-        "steps by mini-batches": ("weight_averaging",),
+        "weights that are not averaged": ("weight_averaging",),
     }
     for rule, names in rules.items():
         given = {name: getattr(estimator, name) for name in names}
@@ -519,7 +526,8 @@ def n_folds(estimator, n_samples: int) -> int | None:
     """Number of folds that members leave out in turn; None if there are none."""
     if estimator.n_folds != "auto":
         return estimator.n_folds
-    divisors = [n for n in range(2, n_samples + 1) if estimator.n_members % n == 0]
+    most = min(n_samples, estimator.n_members)
+    divisors = [n for n in range(2, most + 1) if estimator.n_members % n == 0]
     return max(divisors, default=None)
 
 
@@ -529,6 +537,12 @@ def _check_folds(estimator) -> None:
         raise ValueError(
             "n_members must be a multiple of n_folds, however: "
             f"n_members={estimator.n_members}, n_folds={estimator.n_folds}."
+        )
+    if estimator.warm_start:
+        raise ValueError(
+            "warm_start must be False with n_folds, which deals the rows out anew to "
+            "members that have seen them, however: warm_start=True, n_folds="
+            f"{estimator.n_folds!r}."
         )
     row = AUGMENTATIONS.get(estimator.augmentation, estimator.augmentation)
     mixers = {

@@ -13,6 +13,16 @@ from sk_deep._tensors import dense
 from sk_deep.losses import get_loss, losses_on
 
 
+def _has_errors(estimator):
+    """Whether there are errors on rows left out, or the error that tells how."""
+    if hasattr(estimator, "_oof_errors"):
+        return True
+    raise AttributeError(
+        "predict_interval is there after a fit with n_folds and a loss whose outputs "
+        f"are predictions, however: n_folds={estimator.n_folds!r}."
+    )
+
+
 class BaseMLPRegressor(RegressorMixin, BaseMLP):
     """What the regressors share: from numbers to targets, and from outputs back."""
 
@@ -26,7 +36,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
             raise ValueError(f"y must have numbers, however: {y.dtype}.")
         return X, y
 
-    def _encode(self, y, *, fresh, incremental, validates=False):
+    def _encode(self, y, weight=None, *, fresh, incremental, validates=False):
         row = get_loss(self.loss)
         # NOTE[DIFF] negative targets of the Poisson loss: scikit-learn's loss is NaN
         if not row.is_legal(y):
@@ -36,7 +46,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
             )
         target = y.astype(float, copy=False).reshape(len(y), -1)
         if fresh:
-            self._learn_scale(row, target)
+            self._learn_scale(row, target, weight)
         if hasattr(self, "_target_scale"):
             target = (target - self._target_mean) / self._target_scale
         n_outputs = self._count_outputs(row, target.shape[1])
@@ -49,7 +59,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         self.out_activation_ = row.terms["real"].link
         return target
 
-    def _learn_scale(self, row, target):
+    def _learn_scale(self, row, target, weight):
         """Learn the mean and the standard deviation of the targets, if asked to."""
         for name in ("_target_mean", "_target_scale"):
             vars(self).pop(name, None)
@@ -60,7 +70,8 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
                 f"target_scaling is not for losses of positive targets, however: "
                 f"target_scaling={self.target_scaling!r}, loss={self.loss!r}."
             )
-        scaler = StandardScaler().fit(target)
+        weight = None if weight is None or not weight.any() else weight
+        scaler = StandardScaler().fit(target, sample_weight=weight)
         self._target_mean, self._target_scale = scaler.mean_, scaler.scale_
 
     def _scaled_back(self, outputs):
@@ -156,7 +167,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         outputs = self._scaled_back(self._outputs(X))
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
 
-    @available_if(lambda self: hasattr(self, "_oof_errors"))
+    @available_if(_has_errors)
     def predict_interval(self, X, *, coverage=0.9):
         """Predict intervals that hold so large a part of the targets, after `n_folds`.
 
@@ -195,7 +206,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         n_rows = len(self._oof_errors)
         if not 0 < coverage < 1 or coverage * (n_rows + 1) > n_rows:
             raise ValueError(
-                f"coverage must be in (0, {n_rows / (n_rows + 1):.4g}] with {n_rows} "
+                f"coverage must be in (0, {n_rows} / {n_rows + 1}] with {n_rows} "
                 f"training rows, however: {coverage=}."
             )
         place = int(np.ceil(coverage * (n_rows + 1))) - 1
@@ -422,12 +433,13 @@ class MLPRegressor(BaseMLPRegressor):
         "smooth_clip", which is standard and then bends values far off to at most 6;
         with `missing`, after the imputation.
 
-    numerical_embedding : {"piecewise_linear", "periodic"} or None, default=None
-        Sets values beside each number: the part that it fills of each of `n_bins` bins
-        between quantiles, or learned waves; both are of Gorishniy et al.
+    numerical_embedding : str or None, default=None
+        Sets values beside each number: "piecewise_linear", the part that it fills of
+        each of `n_bins` bins between quantiles, "piecewise_linear_scaled", the same by
+        its standard deviation, or "periodic", learned waves; of Gorishniy et al.
 
     n_bins : int or "auto", default="auto"
-        Most bins of a number for "piecewise_linear"; of n rows "auto" is ``n ** 0.45``,
+        Most bins of a number for embeddings by bins; of n rows "auto" is ``n ** 0.45``,
         but at most 128, and about 384 or ``n / 16`` for all numbers together.
 
     scoring : str, callable or None, default=None
@@ -439,12 +451,13 @@ class MLPRegressor(BaseMLPRegressor):
         Number of networks that are trained together, each with its own initial
         weights, shuffles and validation split; their predictions are averaged.
 
-    n_folds : int, default=None
+    n_folds : int, "auto" or None, default=None
         Folds of the rows that the members leave out in turn, for early stopping: all
-        watch the mean score on the rows that each has left out, so that none is lost to
-        validation. `n_members` must be a multiple of it. The folds are stratified by
-        the target, and `validation_fraction` has no effect. None splits for each member
-        anew.
+        watch the score on the rows by those that have left them out, so that no row is
+        lost to validation. `n_members` must be a multiple of it; "auto" is a fold for
+        each member, and None of a single one. The folds are stratified by the target
+        where it is a column, members share each batch, and `validation_fraction` has no
+        effect. None splits for each member anew.
 
     weight_averaging : float, default=None
         Number of epochs over which the weights are averaged, exponentially, for

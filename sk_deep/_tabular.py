@@ -19,7 +19,7 @@ _RECIPE = {
     "solver": "adamw",
     "beta_2": 0.99,
     "early_stopping": True,
-    "tol": 0.0,
+    "tol": 1e-9,  # a score that is equal is no improvement
     "weight_init": "he_normal",
     "missing": "impute",
     "numerical_scaling": "smooth_clip",
@@ -129,8 +129,8 @@ class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
     n_folds : int, "auto" or None, default="auto"
         Folds of the rows that the members leave out in turn; all stop when the score on
         the rows that each has left out no longer improves. "auto" is a fold for each
-        member. `n_members` must be a multiple of it. None splits a tenth of the rows
-        off for each member.
+        member; `n_members` must be a multiple of it. None, and "auto" of one member,
+        splits a tenth of the rows off for each member.
 
     weight_averaging : float or None, default=2.0
         Number of epochs over which the weights are averaged; None does not.
@@ -193,7 +193,7 @@ class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
         Loss on the rows left out of each epoch.
 
     validation_scores_ : list of float
-        Score on the rows left out of each epoch; of "loss" the negative loss.
+        Score on the rows left out of each epoch; of "loss" the negative mean loss.
 
     best_validation_score_ : float
         Best of them.
@@ -355,8 +355,8 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
     n_folds : int, "auto" or None, default="auto"
         Folds of the rows that the members leave out in turn; all stop when the score on
         the rows that each has left out no longer improves. "auto" is a fold for each
-        member. `n_members` must be a multiple of it. None splits a tenth of the rows
-        off for each member.
+        member; `n_members` must be a multiple of it. None, and "auto" of one member,
+        splits a tenth of the rows off for each member.
 
     weight_averaging : float or None, default=2.0
         Number of epochs over which the weights are averaged; None does not.
@@ -416,7 +416,7 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
         Loss on the rows left out of each epoch.
 
     validation_scores_ : list of float
-        Score on the rows left out of each epoch; of "loss" the negative loss.
+        Score on the rows left out of each epoch; of "loss" the negative mean loss.
 
     best_validation_score_ : float
         Best of them.
@@ -519,9 +519,10 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
         self.dtype = dtype
         self.verbose = verbose
 
-    def _learn_scale(self, row, target):
-        super()._learn_scale(row, target)
-        self._target_range = np.stack([target.min(axis=0), target.max(axis=0)])
+    def _learn_scale(self, row, target, weight):
+        super()._learn_scale(row, target, weight)
+        seen = target if weight is None or not weight.any() else target[weight > 0]
+        self._target_range = np.stack([seen.min(axis=0), seen.max(axis=0)])
 
     def _scaled_back(self, outputs):
         """Turn outputs into the user's units, in the range of the training targets."""

@@ -312,7 +312,9 @@ class Job:
                 X = self.inputs[task.inputs].X_train
             X, y = network._validate(X, y, reset=True)
             rows = np.arange(X.shape[0])
-        target = network._encode(y, fresh=True, incremental=False)
+        sample_weight = self._fit_params(task).get("sample_weight")
+        weight = network._sample_weight(sample_weight, y)
+        target = network._encode(y, weight, fresh=True, incremental=False)
         return _further(network, task.network), Source(X, rows, y, target)
 
     def _all_rows(self, task: Task) -> tuple[dict[str, Any], Any, NDArray]:
@@ -325,7 +327,8 @@ class Job:
     def _weight(self, task: Task) -> NDArray | None:
         sample_weight = self._fit_params(task).get("sample_weight")
         _, source = self._once(self._source, task, task.inputs)
-        return task.network._weight(sample_weight, source.y, source.y, False)
+        weight = task.network._sample_weight(sample_weight, source.y)
+        return task.network._weight(weight, source.y, False)
 
     def _validation(self, task: Task) -> tuple[Source, NDArray | None] | None:
         """Check the validation data, if there are any."""

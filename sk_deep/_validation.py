@@ -69,6 +69,10 @@ class Fold(NamedTuple):
             return train, None
         return train, _data(net, self.valid, self.valid_positions)
 
+    def whole(self) -> "Part | None":
+        """Take the rows that members leave out, all together; None without folds."""
+        return None if self.leaves_out is None else Part.of(self.valid, slice(None))
+
     def parts(self, n_members: int) -> list["Part"]:
         """List the rows that each member validates on."""
         positions = self.valid_positions
@@ -124,7 +128,8 @@ def check_validation(
         )
     if n_folds is not None:
         raise ValueError(
-            f"X_val and y_val are watched in place of folds, however: {n_folds=}."
+            "X_val and y_val are watched in place of folds, for which n_folds must be "
+            f"None, however: {n_folds=}."
         )
 
 
@@ -216,7 +221,7 @@ def _rare_class_error(error: ValueError, y: NDArray) -> ValueError:
 
 
 def validation_score(
-    estimators: Sequence, parts: Sequence[Part], *, pools: bool = False
+    estimators: Sequence, parts: Sequence[Part], whole: Part | None = None
 ) -> Callable[[Net], list[float] | NDArray]:
     """Build the function of a net that scores its members on the validation rows.
 
@@ -226,35 +231,54 @@ def validation_score(
         Each member's, with one `scoring`, and what decodes the outputs.
     parts : sequence of Part
         What each member is scored on.
-    pools : bool, default=False
-        Whether each gets the mean of all.
+    whole : Part, default=None
+        All rows, of which the parts are folds: then all members get one score, that of
+        the predictions for each row by those that have left it out. The loss, and a
+        scorer of the user's, which may look at more than predictions, are averaged over
+        the folds.
 
     Returns
     -------
     score : callable
         Gives a score per member.
     """
+    if whole is None:
+        return _score_of_each(estimators, parts)
+    scoring = estimators[0].scoring
+    if scoring is None or (scoring != "loss" and predicts_only(get_scorer(scoring))):
+        outputs_of = functools.partial(_outputs_of_folds, parts=parts, whole=whole)
+        score = _score_of_each(estimators[:1], [whole], outputs_of)
+        return lambda net: np.repeat(score(net), len(parts))
     score = _score_of_each(estimators, parts)
-    if not pools:
-        return score
-    sizes = [
-        len(part.y) if part.weight is None else part.weight.sum() for part in parts
-    ]
+    sizes = [len(p.y) if p.weight is None else p.weight.sum() for p in parts]
     return lambda net: np.full(len(parts), np.average(score(net), weights=sizes))
 
 
-def _score_of_each(estimators: Sequence, parts: Sequence[Part]):
-    scoring = estimators[0].scoring
+def _outputs_of_folds(
+    net: Net, dtype: torch.dtype | None, *, parts: Sequence[Part], whole: Part
+) -> NDArray:
+    """Outputs of an epoch's validation for all rows, (1, n_rows, n_outputs)."""
+    outputs = _validation_outputs(net, dtype)
+    total = np.zeros((len(whole.y), outputs.shape[-1]), outputs.dtype)
+    counts = np.zeros((len(whole.y), 1), int)
+    for part, own in zip(parts, outputs, strict=True):
+        total[part.rows] += own[: len(part.rows)]
+        counts[part.rows] += 1
+    return (total / counts)[np.newaxis]
+
+
+def _score_of_each(estimators: Sequence, parts: Sequence[Part], outputs_of=None):
+    scoring, outputs_of = estimators[0].scoring, outputs_of or _validation_outputs
     if scoring == "loss":
         return lambda net: -net.epoch_values_["valid_loss"]
     if scoring is None:
-        return _default_score(estimators, parts)
+        return _default_score(estimators, parts, outputs_of)
     scorer = get_scorer(scoring)
     if parts[0].weight is not None and not _takes_weights(scorer):
         raise ValueError(
             f"scoring must take sample_weight where there are any, however: {scoring=}."
         )
-    return _scorer_score(estimators, parts, scorer)
+    return _scorer_score(estimators, parts, scorer, outputs_of)
 
 
 def _takes_weights(scorer: Callable) -> bool:
@@ -262,9 +286,9 @@ def _takes_weights(scorer: Callable) -> bool:
     return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _default_score(estimators: Sequence, parts: Sequence[Part]):
+def _default_score(estimators: Sequence, parts: Sequence[Part], outputs_of: Callable):
     def score(net: Net) -> list[float]:
-        members = zip(estimators, parts, _validation_outputs(net), strict=True)
+        members = zip(estimators, parts, outputs_of(net, None), strict=True)
         return [
             estimator._score(part.target, outputs[: len(part.target)], part.weight)
             for estimator, part, outputs in members
@@ -273,14 +297,16 @@ def _default_score(estimators: Sequence, parts: Sequence[Part]):
     return score
 
 
-def _validation_outputs(net: Net, dtype: torch.dtype | None = None) -> NDArray:
+def _validation_outputs(net: Net, dtype: torch.dtype | None) -> NDArray:
     """Outputs of the epoch's validation, (n_members, n_rows, n_outputs)."""
     raw = torch.cat(net.outputs_, dim=-2).to(dtype=dtype)
     outputs = net.criterion_.inverse_link(raw).numpy(force=True)
     return outputs if outputs.ndim == 3 else outputs[np.newaxis]
 
 
-def _scorer_score(estimators: Sequence, parts: Sequence[Part], scorer: Callable):
+def _scorer_score(
+    estimators: Sequence, parts: Sequence[Part], scorer: Callable, outputs_of: Callable
+):
     candidates = [estimator._copy() for estimator in estimators]
     for candidate in candidates:  # the checked rows have no names, and are encoded
         for name in ("feature_names_in_", "_columns"):
@@ -308,8 +334,8 @@ def _scorer_score(estimators: Sequence, parts: Sequence[Part], scorer: Callable)
 
     def score(net: Net) -> NDArray:
         scores = np.full(len(parts), np.nan)
-        outputs = _validation_outputs(net, dtype)
-        for i in np.flatnonzero(net.trained_):
+        outputs = outputs_of(net, dtype)
+        for i in np.flatnonzero(net.trained_[: len(parts)]):
             if np.isfinite(outputs[i]).all():  # else on the way to a divergence
                 scores[i] = score_one(net, i, outputs[i])
         return scores

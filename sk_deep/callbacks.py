@@ -385,7 +385,7 @@ class Stopping(Callback):
         n_before = len(net.history) - self.n_stale[member]
         allowed = self.n_iter_no_change[member] + self.growth * n_before
         if self.n_stale[member] > allowed:
-            self._stop_or_slow(net, member)
+            self._stop_or_slow(net, member, allowed)
         return improved or not self.validates
 
     def _diverge(self, net, member: int) -> None:
@@ -403,11 +403,11 @@ class Stopping(Callback):
         )
         net.finish(member)
 
-    def _stop_or_slow(self, net, member: int) -> None:
+    def _stop_or_slow(self, net, member: int, allowed: float) -> None:
         watched = "Validation score" if self.validates else "Training loss"
         message = (
             f"{watched} did not improve more than tol={self.tol[member]:f} for "
-            f"{self.n_iter_no_change[member]} consecutive epochs."
+            f"{allowed:g} consecutive epochs."
         )
         rate = net.rate_on_plateau(member)
         if rate is None:

@@ -89,7 +89,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike) -> str:
     Parameters
     ----------
     estimator : estimator
-        An MLPClassifier or an MLPRegressor, fitted or not; or another estimator of
+        A network of this package, fitted or not; or another estimator of
         scikit-learn with one inside, such as a Pipeline, for which skops is needed:
         ``pip install "sk_deep[skops]"``.
     path : str or path-like

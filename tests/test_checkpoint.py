@@ -87,6 +87,8 @@ def test_each_option_resumes(params, digits, tmp_path):
         {"n_iter_no_change": 2, "tol": 1.0, "max_iter": 30},
         {"loss": "quantile", "loss_params": {"quantile": 0.9}},
         {"batch_size": 7, "normalization": "batch"},
+        {"weight_averaging": 2.0, "normalization": "batch"},
+        {"early_stopping": True, "n_members": 4, "n_folds": 2, "weight_averaging": 1.0},
     ],
 )
 def test_regressors_resume(params, diabetes, tmp_path):

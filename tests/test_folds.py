@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 
 from sk_deep import MLPClassifier, MLPRegressor, load, save
 from sk_deep._options import n_folds
@@ -114,25 +114,54 @@ def test_predictions_for_rows_left_out(n_members):
         (None, lambda y, p: accuracy_score(y, p[:, 1] > 0.5)),
         ("accuracy", lambda y, p: accuracy_score(y, p[:, 1] > 0.5)),
         ("neg_log_loss", lambda y, p: -log_loss(y, p)),
+        ("roc_auc", lambda y, p: roc_auc_score(y, p[:, 1])),
     ],
 )
-def test_all_members_watch_one_score(scoring, score):
-    y = R > 0
-    model = MLPClassifier(**FOLDS, scoring=scoring).fit(X, y)
+@pytest.mark.parametrize("n_positive", [4, 45])
+@pytest.mark.parametrize("n_members", [3, 6])
+def test_all_members_watch_one_score(scoring, score, n_positive, n_members):
+    y = R >= np.sort(R)[-n_positive]  # of few, a fold may have none
+    params = {**FOLDS, "n_members": n_members, "scoring": scoring}
+    model = MLPClassifier(**params).fit(X, y)
     assert model.best_validation_score_ == pytest.approx(
         score(y, model.oof_decision_function_)
     )
     assert len(model.validation_scores_) == model.n_iter_
-    auc = MLPClassifier(**FOLDS, scoring="roc_auc").fit(X, y)  # the mean over folds
-    pooled = roc_auc_score(y, auc.oof_decision_function_[:, 1])
-    assert auc.best_validation_score_ == pytest.approx(pooled, abs=0.1)
+
+
+def test_a_scorer_of_ones_own_sees_fold_by_fold():
+    seen = []
+
+    def score(estimator, X, y):
+        seen.append((len(y), estimator.predict(X).shape))
+        return -len(seen)
+
+    model = MLPRegressor(**{**FOLDS, "max_iter": 1}, scoring=score).fit(X, R)
+    assert seen == [(30, (30,))] * 3
+    assert model.best_validation_score_ == -2
+
+
+def test_few_rows_have_a_score():
+    params = {**FOLDS, "n_members": 8, "n_folds": 8, "batch_size": 10}
+    model = MLPRegressor(**params).fit(X[:10], R[:10])  # some folds of one row
+    expected = r2_score(R[:10], model.oof_prediction_)
+    assert model.best_validation_score_ == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("y", [R > 0, Y], ids=["two", "three"])
+def test_decisions_where_there_are_no_probabilities(y):
+    model = MLPClassifier(**FOLDS, loss="hinge").fit(X, y)
+    by_member = [one.decision_function(X) for one in members_of(model)]
+    gaps = np.abs(np.array(by_member) - model.oof_decision_function_)
+    np.testing.assert_allclose(gaps.min(axis=0), 0, atol=1e-12)
 
 
 def test_weights_and_units_of_the_user():
     weight = RNG.random_sample(90)
     params = {**FOLDS, "scoring": "loss", "target_scaling": "standard"}
     model = MLPRegressor(**params).fit(X, 1000 * R, weight)
-    error = (model.oof_prediction_ - 1000 * R) / (1000 * R).std()
+    scale = np.sqrt(np.cov(1000 * R, ddof=0, aweights=weight))
+    error = (model.oof_prediction_ - 1000 * R) / scale
     expected = -np.average(error**2 / 2, weights=weight)
     assert model.best_validation_score_ == pytest.approx(expected)
     both = MLPRegressor(**params).fit(X, np.column_stack([R, X[:, 2]]))
@@ -154,7 +183,7 @@ def test_intervals_hold_what_they_say():
     y = fresh[:, 0] - fresh[:, 1] ** 2
     assert 0.75 < np.mean((low <= y) & (y <= high)) < 0.95
     for coverage in (0.0, 0.995, 1.0):
-        with pytest.raises(ValueError, match=r"coverage must be in \(0, 0.989\]"):
+        with pytest.raises(ValueError, match=r"coverage must be in \(0, 90 / 91\]"):
             model.predict_interval(X, coverage=coverage)
 
 
@@ -164,7 +193,9 @@ def test_intervals_of_several_targets_and_of_none():
     assert found.shape == (90, 2, 2)
     lengths = np.diff(found, axis=-1)[0].ravel()
     assert lengths[1] > 10 * lengths[0]
-    assert not hasattr(MLPRegressor().fit(X, R), "predict_interval")
+    with pytest.raises(AttributeError, match="predict_interval") as caught:
+        MLPRegressor(max_iter=1).fit(X, R).predict_interval(X)
+    assert "after a fit with n_folds" in str(caught.value.__cause__)
     params = {"loss": "quantile", "loss_params": {"quantile": [0.2, 0.8]}}
     quantiles = MLPRegressor(**FOLDS, **params, scoring="loss").fit(X, R)
     assert quantiles.oof_prediction_.shape == (90, 2)
@@ -172,7 +203,7 @@ def test_intervals_of_several_targets_and_of_none():
 
 
 def test_they_are_kept_and_forgotten(tmp_path):
-    model = MLPRegressor(**FOLDS, warm_start=True).fit(X, R)
+    model = MLPRegressor(**FOLDS).fit(X, R)
     save(model, tmp_path / "model")
     found = load(tmp_path / "model")
     np.testing.assert_array_equal(found.oof_prediction_, model.oof_prediction_)
@@ -214,6 +245,7 @@ ILLEGAL = [
         {"augmentation": lambda X, y, generator: (X, y)},
         "augmentation must not mix rows with n_folds",
     ),
+    ({"warm_start": True}, "warm_start must be False with n_folds"),
     ({"solver": "lbfgs"}, "n_folds is what early stopping watches"),
 ]
 
@@ -225,7 +257,7 @@ def test_what_has_no_meaning_is_refused(params, message):
 
 
 def test_given_validation_data_are_watched_instead():
-    with pytest.raises(ValueError, match="in place of folds, however: n_folds=3"):
+    with pytest.raises(ValueError, match="n_folds must be None, however: n_folds=3"):
         MLPClassifier(**FOLDS).fit(X, Y, X_val=X, y_val=Y)
 
 

@@ -197,6 +197,23 @@ def test_predictions_are_in_the_range_of_training():
     assert (both.predict(1e6 * X) >= [y.min(), -y.max()]).all()
 
 
+@pytest.mark.parametrize("weight", [0.0, 1e-9])
+def test_rows_that_weigh_nothing_do_not_scale_the_target(weight):
+    y, weights = R.to_numpy().copy(), np.ones(N)
+    y[3], weights[3] = 1e6, weight
+    model = short(TabularMLPRegressor, max_iter=20).fit(FRAME, y, weights)
+    assert model.score(FRAME[4:], y[4:]) > 0.1
+    if not weight:
+        assert model.predict(FRAME).max() <= R.max()
+
+
+def test_a_score_that_stays_ends_the_training():
+    X, y = load_iris(return_X_y=True)
+    model = TabularMLPClassifier(scoring="accuracy", random_state=0).fit(X, y == 0)
+    assert model.best_validation_score_ == 1
+    assert model.n_iter_ < 30
+
+
 def test_patience_grows_with_the_best_epoch():
     X, y = load_diabetes(return_X_y=True)
     model = TabularMLPRegressor(random_state=0, learning_rate_init=1e-3).fit(X, y)
@@ -206,7 +223,7 @@ def test_patience_grows_with_the_best_epoch():
 
 
 @pytest.mark.parametrize("data", [load_wine, load_iris, load_breast_cancer])
-def test_it_is_better_than_a_linear_model(data):
+def test_it_is_as_good_as_boosting_and_a_linear_model(data):
     X, y = data(return_X_y=True)
     X, X_test, y, y_test = train_test_split(X, y, random_state=0, stratify=y)
     model = TabularMLPClassifier(random_state=0).fit(X, y)

@@ -25,9 +25,8 @@ def to_onnx(
     Parameters
     ----------
     estimator : estimator
-        A fitted `MLPClassifier` or `MLPRegressor`, a `Pipeline` whose other steps
-        skl2onnx can convert, or a search over either, of which `best_estimator_` is
-        written.
+        A fitted network of this package, a `Pipeline` whose other steps skl2onnx can
+        convert, or a search over either, of which `best_estimator_` is written.
 
     path : str or path-like
         Where the file shall be. It is written whole or not at all.
@@ -60,8 +59,8 @@ def to_onnx(
     `predict_proba` gives, or `decision_function` where there are no probabilities; a
     regressor has `variable`, of shape (n_samples, n_outputs).
 
-    A network alone has one input `X` of its own dtype. A pipeline takes numbers as
-    float32. It has one input `X`, too, or one of shape (n_samples, 1) for each column
+    A network alone has one input `X`, of its own dtype, or of float64 where it encodes
+    columns. A pipeline takes numbers as float32. It has one input `X`, too, or one of shape (n_samples, 1) for each column
     that is used: if it begins with a `ColumnTransformer` that was fitted to named
     columns, or takes text beside numbers.
 

@@ -26,8 +26,8 @@ def register() -> None:
         "output_class_labels": [False, True],
         "nocl": [True, False],
     }
-    classifiers = MLPClassifier, TabularMLPClassifier
-    regressors = MLPRegressor, TabularMLPRegressor
+    classifiers: list[type] = [MLPClassifier, TabularMLPClassifier]
+    regressors: list[type] = [MLPRegressor, TabularMLPRegressor]
     for kind in classifiers:
         update_registered_converter(
             kind,
@@ -36,10 +36,10 @@ def register() -> None:
             _convert_classifier,
             options=options,
         )
-    for other in regressors:
+    for kind in regressors:
         update_registered_converter(
-            other,
-            f"SkDeep{other.__name__}",
+            kind,
+            f"SkDeep{kind.__name__}",
             _set_types_of_regressor,
             _convert_regressor,
         )
@@ -166,12 +166,15 @@ def _outputs(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
     net = operator.raw_operator.net_
     module: MLP = net.module_
     _check_network(module)
-    graph = Graph(scope, container, np.dtype(module.architecture["dtype"]))
+    columns = getattr(operator.raw_operator, "_columns", None)
+    own = np.dtype(module.architecture["dtype"])
+    graph = Graph(scope, container, own if columns is None else np.dtype("float64"))
     inputs = [graph.cast(x.full_name, graph.dtype) for x in operator.inputs]
     x = graph("Concat", *inputs, axis=-1) if len(inputs) > 1 else inputs[0]
-    columns = getattr(operator.raw_operator, "_columns", None)
     if columns is not None:
         x = encoded(graph, columns, x)
+        graph = replace(graph, dtype=own)
+        x = graph.cast(x, own)
     raw = raw_outputs(graph, module, x)
     dtype = np.dtype("float64" if _takes_float64(operator) else "float32")
     graph = replace(graph, dtype=dtype)

@@ -55,9 +55,11 @@ def inputs_of(estimator: Any) -> list[tuple[str, Any]]:
 
 
 def _is_of_float64(estimator: Any) -> bool:
-    """Whether it is a network of float64, alone."""
+    """Whether it is a network of float64, or one that encodes columns, alone."""
     net = getattr(estimator, "net_", None)
-    return net is not None and net.module_.flat.dtype == torch.float64
+    if net is None:
+        return False
+    return hasattr(estimator, "_columns") or net.module_.flat.dtype == torch.float64
 
 
 def _first_step(estimator: Any) -> Any:

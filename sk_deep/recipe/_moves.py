@@ -301,7 +301,8 @@ def _momentum(network, facts):
 def _scaling(network, facts):
     if not _units(network):
         return {}
-    return {"normalization": _others(network.normalization, ["batch", "layer"])}
+    names = ["batch", "layer"] if network.n_folds is None else ["layer"]
+    return {"normalization": _others(network.normalization, names)}
 
 
 def _initial_weights(network, facts):
@@ -414,7 +415,8 @@ def _augmentation(network, facts):
         others = _others(network.augmentation, images)
         params = {"image_shape": params["image_shape"]}
         return {"augmentation": others, "augmentation_params": [params]}
-    names = _others(network.augmentation, ["noise", "mixup"])
+    names = ["noise", "mixup"] if network.n_folds is None else ["noise"]
+    names = _others(network.augmentation, names)
     return {"augmentation": names, **_resets(network, augmentation_params=None)}
 
 
