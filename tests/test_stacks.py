@@ -69,7 +69,8 @@ def _members(estimators, data, rows, weight=None):
         source = _source(estimator, X, y, own)
         source = sources.setdefault(id(own), source)
         sample_weight = None if weight is None else weight[own]
-        given = estimator._weight(sample_weight, source.y, source.y, False)
+        given = estimator._sample_weight(sample_weight, source.y)
+        given = estimator._weight(given, source.y, False)
         key = id(own), freeze(vars(estimator).get("class_weight"))
         members.append(make_member(estimator, source, weights.setdefault(key, given)))
     return members

@@ -60,9 +60,9 @@ def to_onnx(
     regressor has `variable`, of shape (n_samples, n_outputs).
 
     A network alone has one input `X`, of its own dtype, or of float64 where it encodes
-    columns. A pipeline takes numbers as float32. It has one input `X`, too, or one of shape (n_samples, 1) for each column
-    that is used: if it begins with a `ColumnTransformer` that was fitted to named
-    columns, or takes text beside numbers.
+    columns. A pipeline takes numbers as float32. It has one input `X`, too, or one of
+    shape (n_samples, 1) for each column that is used: if it begins with a
+    `ColumnTransformer` that was fitted to named columns, or takes text beside numbers.
 
     Examples
     --------
