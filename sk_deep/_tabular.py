@@ -156,7 +156,7 @@ class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
     n_features_in_ : int
         Number of columns.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had names.
 
     n_outputs_ : int
@@ -379,7 +379,7 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
     n_features_in_ : int
         Number of columns.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had names.
 
     n_outputs_ : int

@@ -76,8 +76,7 @@ FOLDS = "folds of repeated rows are not those of weighted ones"
 @pytest.mark.filterwarnings("default")
 @parametrize_with_checks(
     [
-        kind(hidden_layer_sizes=8, max_iter=40, learning_rate_init=0.01, **params)
-        for params in ({}, {"categorical_features": None})
+        kind(n_members=4, hidden_layer_sizes=8, **FAST)
         for kind in (TabularMLPClassifier, TabularMLPRegressor)
     ],
     expected_failed_checks=lambda estimator: {WEIGHTS_ARE_REPEATS[0]: FOLDS},

@@ -35,9 +35,11 @@ class ShortTraining:
 def test_example_runs_in_short(path, tmp_path, monkeypatch):
     plt = pytest.importorskip("matplotlib.pyplot")
     plt.switch_backend("agg")
+    networks = (sk_deep.TabularMLPClassifier, sk_deep.TabularMLPRegressor)
     for package in (sk_deep, neural_network):
-        for kind in (package.MLPClassifier, package.MLPRegressor):
-            monkeypatch.setattr(kind, "max_iter", ShortTraining(), raising=False)
+        networks += package.MLPClassifier, package.MLPRegressor
+    for kind in networks:
+        monkeypatch.setattr(kind, "max_iter", ShortTraining(), raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [str(path), *ARGUMENTS.get(path.name, [])])
     # an untrained network claims nothing

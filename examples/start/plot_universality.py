@@ -32,7 +32,7 @@ waves = np.sin(8 * x) * np.exp(-np.abs(x)) + np.abs(x - 0.3)
 
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.2), sharey=True)
 errors = {}
-for n_units, ax in zip([2, 8, 64], axes, strict=True):
+for n_units, ax in zip([2, 8, 256], axes, strict=True):
     network = MLPRegressor(
         hidden_layer_sizes=n_units,
         solver="lbfgs",
@@ -48,8 +48,8 @@ for n_units, ax in zip([2, 8, 64], axes, strict=True):
 axes[0].legend()
 print({n: round(float(error), 4) for n, error in errors.items()})
 
-assert errors[2] > errors[8] > errors[64]
-assert errors[64] < 0.02
+assert errors[2] > errors[8] > errors[256]
+assert errors[256] < 0.02
 
 # %%
 # A function that is easy for deep networks
