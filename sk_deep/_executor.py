@@ -177,18 +177,19 @@ class StackExecutor:
 
     def _run_jobs(self, jobs: list[Job], X, y) -> Iterator[tuple[Job, list]]:
         """Run jobs, and yield each with its results as soon as it has finished."""
-        try:
-            # on the workers that those of the search are, too
-            parallel = Parallel(
-                self.n_jobs,
-                return_as="generator_unordered",
-                pre_dispatch=self.parallel.pre_dispatch,
-            )
-        except ValueError:  # as of "multiprocessing"
-            yield from self._run_all(jobs, X, y)
-            return
         left = dict(enumerate(jobs))
         for tries_left in reversed(range(_N_TRIES)):
+            try:
+                # on the workers that those of the search are, too; one for each try, as
+                # results of a try that lost a worker may come late
+                parallel = Parallel(
+                    self.n_jobs,
+                    return_as="generator_unordered",
+                    pre_dispatch=self.parallel.pre_dispatch,
+                )
+            except ValueError:  # as of "multiprocessing"
+                yield from self._run_all(jobs, X, y)
+                return
             outputs = parallel([delayed(_run)(i, job, X, y) for i, job in left.items()])
             try:
                 for i, results in outputs:

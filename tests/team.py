@@ -155,6 +155,7 @@ def main(folder):
     found.update(further(accelerator, folder))
     path = folder / f"{accelerator.process_index}.pickle"
     path.write_bytes(pickle.dumps(found))
+    accelerator.end_training()  # else threads may outlive what they talk through
 
 
 if __name__ == "__main__":
