@@ -27,7 +27,7 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("team")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command = [*launch, "--nproc-per-node", "2", team.__file__, str(folder)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [pickle.loads((folder / f"{i}.pickle").read_bytes()) for i in range(2)]
