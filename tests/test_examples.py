@@ -5,12 +5,13 @@ import re
 import runpy
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
 import joblib
 import pytest
-from sklearn import neural_network
+from sklearn import ensemble, neural_network
 
 import sk_deep
 
@@ -23,11 +24,11 @@ ARGUMENTS = {"plot_batched_search.py": ["--points", "2"]}
 class ShortTraining:
     """A parameter `max_iter` that never is more than two."""
 
-    def __get__(self, network, kind=None):
-        return self if network is None else min(network.__dict__["max_iter"], 2)
+    def __get__(self, model, kind=None):
+        return self if model is None else min(model.__dict__["max_iter"], 2)
 
-    def __set__(self, network, value):
-        network.__dict__["max_iter"] = value
+    def __set__(self, model, value):
+        model.__dict__["max_iter"] = value
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -35,11 +36,18 @@ class ShortTraining:
 def test_example_runs_in_short(path, tmp_path, monkeypatch):
     plt = pytest.importorskip("matplotlib.pyplot")
     plt.switch_backend("agg")
-    networks = (sk_deep.TabularMLPClassifier, sk_deep.TabularMLPRegressor)
+    kinds = [
+        sk_deep.TabularMLPClassifier,
+        sk_deep.TabularMLPRegressor,
+        ensemble.HistGradientBoostingClassifier,
+        ensemble.HistGradientBoostingRegressor,
+    ]
     for package in (sk_deep, neural_network):
-        networks += package.MLPClassifier, package.MLPRegressor
-    for kind in networks:
+        kinds += package.MLPClassifier, package.MLPRegressor
+    for kind in kinds:
         monkeypatch.setattr(kind, "max_iter", ShortTraining(), raising=False)
+    clock = time.perf_counter  # what trains by the clock ends ten times as soon
+    monkeypatch.setattr(time, "perf_counter", lambda: 10 * clock())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [str(path), *ARGUMENTS.get(path.name, [])])
     # an untrained network claims nothing

@@ -366,7 +366,7 @@ SHORT = [
 
 @pytest.mark.parametrize("name", SHORT)
 def test_planted_problem(name):
-    outcome = bench.examine(bench.ROWS[name], cv=3)
+    outcome = bench.examine(bench.ROWS[name], cv=2)
     assert outcome.is_right, outcome
     if "healthy" in outcome.problem.causes:
         assert outcome.is_clean
