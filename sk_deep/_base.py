@@ -59,6 +59,7 @@ from sk_deep._validation import (
     Fold,
     Rows,
     Validation,
+    average_by_row,
     check_validation,
     split_folds,
     split_rows,
@@ -592,14 +593,15 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         if fold.leaves_out is None:
             return
         X = fold.train.X
-        total = np.zeros((X.shape[0], self.n_outputs_), float_dtype(X))
-        for i, own in enumerate(fold.valid_positions):
-            net = member_net(self.net_, i)
-            for start in range(0, len(own), _ROWS_AT_ONCE):
-                part = own[start : start + _ROWS_AT_ONCE]
-                total[part] += predict_outputs(net, X[part])
-        total /= fold.leaves_out.sum(axis=0)[:, np.newaxis]
-        self._adopt_out_of_fold(total, fold.train.y)
+        nets = (member_net(self.net_, i) for i in range(self.n_members))
+        left_out = (
+            (part, predict_outputs(net, X[part]))
+            for net, own in zip(nets, fold.valid_positions, strict=True)
+            for part in np.split(own, range(_ROWS_AT_ONCE, len(own), _ROWS_AT_ONCE))
+        )
+        shape = X.shape[0], self.n_outputs_
+        outputs = average_by_row(shape, float_dtype(X), left_out)
+        self._adopt_out_of_fold(outputs, fold.train.y)
 
     def _as_if_stopped(self, net, stopping=None):
         """List the attributes that a fit leaves whose training stops now."""

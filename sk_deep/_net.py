@@ -318,11 +318,7 @@ class Net(NeuralNet):
                 break
             self.trained_ = self.running_.copy()
             self.notify("on_epoch_begin", **datasets)
-            if self.average_ is not None:
-                self.average_.begin_epoch(len(train))
             self.run_single_epoch(train, True, "train", self.train_step)
-            if self.average_ is not None:
-                self.average_.end_epoch()
             if valid is not None:
                 self.outputs_.clear()
                 self.run_single_epoch(valid, False, "valid", self.validation_step)
@@ -365,6 +361,8 @@ class Net(NeuralNet):
             self.epoch_values_["lr"] = self.member_rates()
             self._history_row()["lr"] = float(self.rates_.mean())
         average = self.average_ if training else None
+        if average is not None:
+            average.begin_epoch(len(iterator))
         varies = training and any(pace.schedule.per_batch for pace in self.paces)
         step = functools.partial(self._hooked, step_fn) if self.hooked_ else step_fn
         mean_loss = MeanLoss(self.criterion_)
@@ -375,6 +373,8 @@ class Net(NeuralNet):
                 mean_loss.add(step(batch))
                 if average is not None:
                     average.add()
+        if average is not None:
+            average.end_epoch()
         loss = mean_loss.value()
         if training and self.team is not None:
             loss = self.team.add_up_numbers(loss)

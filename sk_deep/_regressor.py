@@ -13,6 +13,13 @@ from sk_deep._tensors import dense
 from sk_deep.losses import get_loss, losses_on
 
 
+def _that_weigh(target, weight):
+    """Take the rows that weigh something, and their weights; all if none does."""
+    if weight is None or not weight.any():
+        return target, None
+    return target[weight > 0], weight[weight > 0]
+
+
 def _has_errors(estimator):
     """Whether there are errors on rows left out, or the error that tells how."""
     if hasattr(estimator, "_oof_errors"):
@@ -46,7 +53,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
             )
         target = y.astype(float, copy=False).reshape(len(y), -1)
         if fresh:
-            self._learn_scale(row, target, weight)
+            self._learn_scale(row, *_that_weigh(target, weight))
         if hasattr(self, "_target_scale"):
             target = (target - self._target_mean) / self._target_scale
         n_outputs = self._count_outputs(row, target.shape[1])
@@ -70,7 +77,6 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
                 f"target_scaling is not for losses of positive targets, however: "
                 f"target_scaling={self.target_scaling!r}, loss={self.loss!r}."
             )
-        weight = None if weight is None or not weight.any() else weight
         scaler = StandardScaler().fit(target, sample_weight=weight)
         self._target_mean, self._target_scale = scaler.mean_, scaler.scale_
 

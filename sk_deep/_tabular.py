@@ -521,8 +521,7 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
 
     def _learn_scale(self, row, target, weight):
         super()._learn_scale(row, target, weight)
-        seen = target if weight is None or not weight.any() else target[weight > 0]
-        self._target_range = np.stack([seen.min(axis=0), seen.max(axis=0)])
+        self._target_range = np.stack([target.min(axis=0), target.max(axis=0)])
 
     def _scaled_back(self, outputs):
         """Turn outputs into the user's units, in the range of the training targets."""

@@ -312,8 +312,7 @@ class Job:
                 X = self.inputs[task.inputs].X_train
             X, y = network._validate(X, y, reset=True)
             rows = np.arange(X.shape[0])
-        sample_weight = self._fit_params(task).get("sample_weight")
-        weight = network._sample_weight(sample_weight, y)
+        weight = self._sample_weight(task, y)
         target = network._encode(y, weight, fresh=True, incremental=False)
         return _further(network, task.network), Source(X, rows, y, target)
 
@@ -325,10 +324,13 @@ class Job:
         return _further(network, task.network), X, y
 
     def _weight(self, task: Task) -> NDArray | None:
-        sample_weight = self._fit_params(task).get("sample_weight")
         _, source = self._once(self._source, task, task.inputs)
-        weight = task.network._sample_weight(sample_weight, source.y)
+        weight = self._sample_weight(task, source.y)
         return task.network._weight(weight, source.y, False)
+
+    def _sample_weight(self, task: Task, y: NDArray) -> NDArray | None:
+        sample_weight = self._fit_params(task).get("sample_weight")
+        return task.network._sample_weight(sample_weight, y)
 
     def _validation(self, task: Task) -> tuple[Source, NDArray | None] | None:
         """Check the validation data, if there are any."""

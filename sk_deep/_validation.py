@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -259,12 +259,37 @@ def _outputs_of_folds(
 ) -> NDArray:
     """Outputs of an epoch's validation for all rows, (1, n_rows, n_outputs)."""
     outputs = _validation_outputs(net, dtype)
-    total = np.zeros((len(whole.y), outputs.shape[-1]), outputs.dtype)
-    counts = np.zeros((len(whole.y), 1), int)
-    for part, own in zip(parts, outputs, strict=True):
-        total[part.rows] += own[: len(part.rows)]
-        counts[part.rows] += 1
-    return (total / counts)[np.newaxis]
+    pairs = zip(parts, outputs, strict=True)
+    left_out = ((part.rows, own[: len(part.rows)]) for part, own in pairs)
+    shape = len(whole.y), outputs.shape[-1]
+    return average_by_row(shape, outputs.dtype, left_out)[np.newaxis]
+
+
+def average_by_row(
+    shape: tuple[int, int], dtype: Any, left_out: Iterable[tuple[NDArray, NDArray]]
+) -> NDArray:
+    """Average the outputs for each row over the members that have left it out.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Number of rows, and of outputs.
+    dtype : dtype
+        Of the result.
+    left_out : iterable of pairs of ndarray
+        Rows, each at most once, and a member's outputs for them.
+
+    Returns
+    -------
+    outputs : ndarray of that shape
+        The means.
+    """
+    total, counts = np.zeros(shape, dtype), np.zeros((shape[0], 1), int)
+    for rows, outputs in left_out:
+        total[rows] += outputs
+        counts[rows] += 1
+    total /= counts
+    return total
 
 
 def _score_of_each(estimators: Sequence, parts: Sequence[Part], outputs_of=None):

@@ -17,9 +17,8 @@ from sk_deep import (
     TabularMLPRegressor,
 )
 
-SHORTER = {
-    "max_iter": 100
-}  # half the epochs, as in scikit-learn's own tests of its MLP
+# half the epochs, as in scikit-learn's own tests of its MLP
+SHORTER = {"max_iter": 100}
 FAST = {"max_iter": 40, "learning_rate_init": 0.01}
 CONFIGURATIONS = [
     # the checks fit 10 rows: a tenth of them would be too small a validation set

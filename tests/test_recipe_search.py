@@ -82,6 +82,8 @@ STARTS = [
     {"learning_rate": "step", "schedule_params": {"every": 2}},
     {"activation": torch.nn.ReLU},
     {"normalization": "batch", "n_members": 2},
+    {"early_stopping": True, "n_members": 2, "n_folds": 2},
+    {"weight_averaging": 2.0},
     {"loss": "squared_error"},
     {"augmentation": "shift", "augmentation_params": {"image_shape": (13, 1)}},
 ]

@@ -21,6 +21,7 @@ from sklearn.pipeline import Pipeline
 from sk_deep import _options
 from sk_deep._base import BaseMLP
 from sk_deep.augmentation import AUGMENTATIONS
+from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.solvers import get_solver
 
 TRAINING, TESTING = "training", "testing"
@@ -301,7 +302,11 @@ def _momentum(network, facts):
 def _scaling(network, facts):
     if not _units(network):
         return {}
-    names = ["batch", "layer"] if network.n_folds is None else ["layer"]
+    names = [
+        name
+        for name in ("batch", "layer")
+        if network.n_folds is None or not NORMALIZATIONS[name].mixes_rows
+    ]
     return {"normalization": _others(network.normalization, names)}
 
 
@@ -415,7 +420,11 @@ def _augmentation(network, facts):
         others = _others(network.augmentation, images)
         params = {"image_shape": params["image_shape"]}
         return {"augmentation": others, "augmentation_params": [params]}
-    names = ["noise", "mixup"] if network.n_folds is None else ["noise"]
+    names = [
+        name
+        for name in ("noise", "mixup")
+        if network.n_folds is None or not AUGMENTATIONS[name].mixes_targets
+    ]
     names = _others(network.augmentation, names)
     return {"augmentation": names, **_resets(network, augmentation_params=None)}
 
