@@ -227,8 +227,9 @@ class StackExecutor:
             device = torch.device(_options.device(first.network)).type
             budget = _STACK_BYTES.get(device, _STACK_BYTES_ELSEWHERE)
             size = max(1, budget // _member_bytes(first.network, X))
-        n_stacks = -(-len(tasks) // size)
-        n_shares = max(1, len(tasks) // _SMALLEST_SHARE)
+        n_members = sum(task.network.n_members for task in tasks)
+        n_stacks = -(-n_members // size)
+        n_shares = max(1, n_members // _SMALLEST_SHARE)
         n_shares = min(n_shares, effective_n_jobs(self.n_jobs))
         n_chunks = -(-max(n_stacks, n_shares) // n_shares) * n_shares
         bounds = np.linspace(0, len(tasks), min(n_chunks, len(tasks)) + 1).astype(int)
@@ -298,7 +299,8 @@ def _work(job: Job, X) -> int:
     """Estimate what a job takes, to begin with the longest."""
     first = job.tasks[0]
     X = X if first.steps is None else job.inputs[first.inputs].X_train
-    return len(job.tasks) * _member_bytes(first.network, X)
+    n_members = sum(task.network.n_members for task in job.tasks)
+    return n_members * _member_bytes(first.network, X)
 
 
 def _member_bytes(network, X) -> int:

@@ -24,7 +24,7 @@ _OWN = {
     *("learning_rate_init", "learning_rate", "schedule_params", "power_t", "max_iter"),
     *("momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon"),
     *("alpha", "l1_ratio", "tol", "n_iter_no_change", "validation_fraction"),
-    *("class_weight", "random_state"),
+    *("class_weight", "random_state", "n_members"),
     *("warm_start", "max_fun"),  # without effect in a first fit, and here
 }
 # What the data decide of a network's architecture, beside the embedded categories.
@@ -127,7 +127,7 @@ def reason_against(estimator: BaseMLP) -> str | None:
     activations = [activations] if callable(activations) else activations
     if not isinstance(activations, str) and any(map(callable, activations)):
         return "activation is code of one's own"
-    alone = {"callbacks": None, "n_members": 1, "verbose": False}
+    alone = {"callbacks": None, "n_folds": None, "verbose": False}
     for name, value in alone.items():
         if getattr(estimator, name) != value:
             return f"{name}={getattr(estimator, name)!r}"
@@ -183,7 +183,8 @@ class Member:
     Parameters
     ----------
     estimator : BaseMLP
-        Whose network it is; with what encoding the targets sets.
+        Whose network it is, or one of whose networks; with what encoding the targets
+        sets.
     train, valid : Pick
         Rows that train, and rows that validate or None.
     arguments : dict
@@ -252,13 +253,13 @@ class Member:
         )
 
 
-def make_member(
+def make_members(
     estimator: BaseMLP,
     source: Source,
     weight: NDArray | None,
     validation: tuple[Source, NDArray | None] | None = None,
-) -> Member:
-    """Make a member, with the draws of a fit in their order.
+) -> list[Member]:
+    """Make a member of each network of an estimator, with the draws of a fit.
 
     Parameters
     ----------
@@ -273,8 +274,8 @@ def make_member(
 
     Returns
     -------
-    member : Member
-        To be trained.
+    members : list of Member
+        To be trained, of one shape.
 
     Raises
     ------
@@ -284,29 +285,42 @@ def make_member(
     n_rows, n_features = len(source.rows), source.X.shape[1]
     shape = np.broadcast_to(source.X.dtype.type(0), (n_rows, n_features))
     arguments = estimator._net_arguments(shape)
+    arguments["architecture"]["n_members"] = 1
     twin = estimator._copy()  # the fit alone, if it comes to that, draws anew
     twin.random_state = copy.deepcopy(estimator.random_state)
-    (random_state,), draw_seed = twin._random_states()
-    parameters = draw_parameters(
-        arguments["architecture"], random_state, estimator.weight_init
-    )
+    random_states, draw_seed = twin._random_states()
+    parameters = [
+        draw_parameters(arguments["architecture"], one, estimator.weight_init)
+        for one in random_states
+    ]
     seed = draw_seed() if _options.draws_noise(estimator) else None
-    train, valid = Pick(source, np.arange(n_rows), weight), None
+    picks: list[tuple[Pick, Pick | None]]
     if validation is not None:
         given, given_weight = validation
         valid = Pick(given, np.arange(len(given.rows)), given_weight)
+        picks = [(Pick(source, np.arange(n_rows), weight), valid)] * len(random_states)
     elif estimator.early_stopping:
         rows = Rows(shape, source.y, source.target, weight)
-        picked = split_rows(estimator, rows, random_state)
-        train, valid = (Pick(source, own, weight) for own in picked)
+        splits = [split_rows(estimator, rows, one) for one in random_states]
+        picks = [
+            (Pick(source, train, weight), Pick(source, valid, weight))
+            for train, valid in splits
+        ]
+    else:
+        picks = [(Pick(source, np.arange(n_rows), weight), None)] * len(random_states)
     estimator._reset()
-    return Member(
-        estimator,
-        train,
-        valid,
-        arguments,
-        random_state,
-        parameters,
-        seed,
-        estimator._clip_batch_size(len(train.rows)),
-    )
+    return [
+        Member(
+            estimator,
+            train,
+            valid,
+            arguments,
+            random_state,
+            drawn,
+            seed,
+            estimator._clip_batch_size(len(train.rows)),
+        )
+        for (train, valid), random_state, drawn in zip(
+            picks, random_states, parameters, strict=True
+        )
+    ]

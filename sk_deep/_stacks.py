@@ -5,6 +5,7 @@ probabilities of dropout, patience. What members must have in common is their st
 Those that have finished leave the stack, and the others go on in a smaller one.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -176,20 +177,26 @@ def predictor(members: Sequence[Member]) -> Net:
     return net
 
 
-def adopt(member: Member) -> None:
-    """Leave on the estimator what a fit leaves, the optimizer's state apart.
+def adopt(members: Sequence[Member]) -> None:
+    """Leave on an estimator what a fit leaves, the optimizer's state apart.
 
     Parameters
     ----------
-    member : Member
-        A trained member.
+    members : sequence of Member
+        All of the estimator's, trained.
     """
-    net = predictor([member])
-    net.history.extend(member.history)
-    net.n_finished_ = len(member.history)
-    net.n_samples_ = net.n_finished_ * len(member.train.rows)
-    member.estimator._adopt(net)
-    member.estimator._adopt_curves(net, _Ends([member]))
+    net = predictor(members)
+    by_epoch = itertools.zip_longest(*(member.history for member in members))
+    net.history.extend(_mean([row for row in rows if row]) for rows in by_epoch)
+    net.n_finished_ = len(net.history)
+    net.n_samples_ = net.n_finished_ * len(members[0].train.rows)
+    members[0].estimator._adopt(net)
+    members[0].estimator._adopt_curves(net, _Ends(members))
+
+
+def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Take the mean of each value over rows of an epoch."""
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
 # ---- its data ----------------------------------------------------------------------

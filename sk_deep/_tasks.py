@@ -35,7 +35,7 @@ from sk_deep._members import (
     Member,
     Source,
     freeze,
-    make_member,
+    make_members,
     parameters_of,
     reason_against,
 )
@@ -265,8 +265,8 @@ class Job:
         start = time.time()
         for task in self.tasks:
             try:
-                member = self._member(task)
-                stacks[member.shape()].append((task, member))
+                members = self._members(task)
+                stacks[members[0].shape()].append((task, members))
             except Exception as error:
                 results[task] = str(error)
         overhead = (time.time() - start) / len(self.tasks)
@@ -281,14 +281,14 @@ class Job:
             _forget(task.network, names)
         return [results[task] for task in self.tasks]
 
-    def _member(self, task: Task) -> Member:
+    def _members(self, task: Task) -> list[Member]:
         network = task.network
         attributes, source = self._once(self._source, task, task.inputs)
         vars(network).update(attributes)
         key = task.inputs, freeze(vars(network).get("class_weight"))
         weight = self._once(self._weight, task, key)
         validation = self._once(self._validation, task, task.inputs)
-        return make_member(network, source, weight, validation)
+        return make_members(network, source, weight, validation)
 
     def _once(self, make: Callable[[Task], Any], task: Task, key: Any) -> Any:
         """Make something once for all tasks of a key."""
@@ -354,46 +354,50 @@ class Job:
 
     # ---- training and scores -------------------------------------------------------
 
-    def _train(self, stack: list[tuple[Task, Member]], overhead: float) -> dict:
+    def _train(self, stack: list[tuple[Task, list[Member]]], overhead: float) -> dict:
         start = time.time()
-        train([member for _, member in stack])
+        train(_joined(stack))
         per_epoch = time.time() - start
-        per_epoch /= sum(len(member.history) for _, member in stack)
+        per_epoch /= sum(len(member.history) for member in _joined(stack))
         results: dict[Task, Any] = {}
         by_inputs = defaultdict(list)
-        for task, member in stack:
-            if member.has_diverged or not all_finite(member.flat, member.flat_buffers):
-                results[task] = "its training diverges"
+        for task, members in stack:
+            if all(map(_is_sound, members)):
+                by_inputs[task.inputs].append((task, members))
             else:
-                by_inputs[task.inputs].append((task, member))
-        for pairs in by_inputs.values():
-            results.update(self._score(pairs))
-        for task, member in stack:
+                results[task] = "its training diverges"
+        for trained in by_inputs.values():
+            results.update(self._score(trained))
+        for task, members in stack:
             if isinstance(results[task], dict):
-                seconds = overhead + per_epoch * len(member.history)
+                n_epochs = sum(len(member.history) for member in members)
+                seconds = overhead + per_epoch * n_epochs
                 if task.steps is not None:
                     seconds += self.inputs[task.inputs].seconds
                 results[task]["fit_time"] = seconds
         return results
 
-    def _score(self, pairs: list[tuple[Task, Member]]) -> dict:
+    def _score(self, trained: list[tuple[Task, list[Member]]]) -> dict:
         """Score networks of one split, by one pass of all of them over its rows."""
         start = time.time()
-        parts = self._parts(pairs[0][0])
-        net = predictor([member for _, member in pairs])
-        pairs[0][0].network.net_ = net
+        first = trained[0][0]
+        parts = self._parts(first)
+        net = predictor(_joined(trained))
+        first.network.net_ = net
         outputs = {
-            name: member_outputs(net, pairs[0][0].network._check_inputs(part.Xt))
+            name: member_outputs(net, first.network._check_inputs(part.Xt))
             for name, part in parts.items()
         }
-        overhead = (time.time() - start) / len(pairs)
+        overhead = (time.time() - start) / len(trained)
         results: dict[Task, Any] = {}
-        for i, (task, member) in enumerate(pairs):
-            own = {name: values[i] for name, values in outputs.items()}
-            if i:  # scorers may write to what they get
+        end = 0
+        for task, members in trained:
+            own = slice(end, end := end + len(members))
+            if task is not first:  # scorers may write to what they get
                 parts = self._parts(task)
+            means = {name: values[own].mean(axis=0) for name, values in outputs.items()}
             try:
-                results[task] = self._score_one(task, member, net, parts, own)
+                results[task] = self._score_one(task, members, net, parts, means)
                 results[task]["score_time"] += overhead
             except Warning as warning:  # where the user made an error of it
                 results[task] = str(warning)
@@ -416,15 +420,15 @@ class Job:
         return parts
 
     def _score_one(
-        self, task: Task, member: Member, net, parts: dict, outputs: dict
+        self, task: Task, members: list[Member], net, parts: dict, outputs: dict
     ) -> dict[str, Any]:
-        """Score one network, after the warning of a fit that has not converged."""
+        """Score one estimator, after the warning of a fit that has not converged."""
         network, scorer = task.network, self.options["scorer"]
-        if not member.has_converged:
+        if not all(member.has_converged for member in members):
             network._warn_of_the_last_epoch(stacklevel=3)
         is_fast = predicts_only(scorer)
         if not is_fast:
-            adopt(member)
+            adopt(members)
             if task.steps is not None:
                 steps = self.inputs[task.inputs].steps
                 task.model.steps = [*steps, task.model.steps[-1]]
@@ -450,6 +454,15 @@ class Scored:
     Xt: Any
     y: Any
     params: dict[str, Any]
+
+
+def _joined(stack: list[tuple[Task, list[Member]]]) -> list[Member]:
+    """List the members of all tasks."""
+    return [member for _, members in stack for member in members]
+
+
+def _is_sound(member: Member) -> bool:
+    return not member.has_diverged and all_finite(member.flat, member.flat_buffers)
 
 
 def _further(network, other) -> dict[str, Any]:

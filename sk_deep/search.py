@@ -62,8 +62,9 @@ class BatchedGridSearchCV(_Batched, GridSearchCV):
         `joblib.parallel_config` context, -1 all processors.
 
     batch_members : int or "auto", default="auto"
-        Most networks in a stack. The memory of a search grows with it; "auto" lets the
-        parameters and values of a stack stay in a processor's cache.
+        Most networks in a stack, unless a single ensemble has more. The memory of a
+        search grows with it; "auto" lets the parameters and values of a stack stay in a
+        processor's cache.
 
     Attributes
     ----------
@@ -118,12 +119,13 @@ class BatchedGridSearchCV(_Batched, GridSearchCV):
     momentum and betas, probabilities of dropout, bounds on norms, class weights, random
     states, `max_iter`, `tol`, patience. Where they differ in structure (layers,
     activation, solver, batch size, loss, whether there is dropout at all, ...), each
-    structure has stacks of its own. The steps of a pipeline before the network are
-    fitted once per fold and combination of *their* parameters.
+    structure has stacks of its own. An ensemble is as many networks, all in one stack.
+    The steps of a pipeline before the network are fitted once per fold and combination
+    of *their* parameters.
 
-    One by one, as in scikit-learn, go: ``solver="lbfgs"``, ensembles (``n_members``
-    above 1), networks with ``callbacks`` or ``verbose``, and those with code of one's
-    own as activation, loss, solver, schedule or augmentation.
+    One by one, as in scikit-learn, go: ``solver="lbfgs"``, ensembles of folds
+    (`n_folds`), networks with ``callbacks`` or ``verbose``, and those with code of
+    one's own as activation, loss, solver, schedule or augmentation.
 
     Callbacks of scikit-learn on the search (`set_callbacks`) are told of each fit when
     its stack has finished. A `sklearn.callback.ProgressBar` leaves the stacks as they
@@ -230,8 +232,9 @@ class BatchedRandomizedSearchCV(_Batched, RandomizedSearchCV):
         `joblib.parallel_config` context, -1 all processors.
 
     batch_members : int or "auto", default="auto"
-        Most networks in a stack. The memory of a search grows with it; "auto" lets the
-        parameters and values of a stack stay in a processor's cache.
+        Most networks in a stack, unless a single ensemble has more. The memory of a
+        search grows with it; "auto" lets the parameters and values of a stack stay in a
+        processor's cache.
 
     Attributes
     ----------
@@ -286,12 +289,13 @@ class BatchedRandomizedSearchCV(_Batched, RandomizedSearchCV):
     momentum and betas, probabilities of dropout, bounds on norms, class weights, random
     states, `max_iter`, `tol`, patience. Where they differ in structure (layers,
     activation, solver, batch size, loss, whether there is dropout at all, ...), each
-    structure has stacks of its own. The steps of a pipeline before the network are
-    fitted once per fold and combination of *their* parameters.
+    structure has stacks of its own. An ensemble is as many networks, all in one stack.
+    The steps of a pipeline before the network are fitted once per fold and combination
+    of *their* parameters.
 
-    One by one, as in scikit-learn, go: ``solver="lbfgs"``, ensembles (``n_members``
-    above 1), networks with ``callbacks`` or ``verbose``, and those with code of one's
-    own as activation, loss, solver, schedule or augmentation.
+    One by one, as in scikit-learn, go: ``solver="lbfgs"``, ensembles of folds
+    (`n_folds`), networks with ``callbacks`` or ``verbose``, and those with code of
+    one's own as activation, loss, solver, schedule or augmentation.
 
     Callbacks of scikit-learn on the search (`set_callbacks`) are told of each fit when
     its stack has finished. A `sklearn.callback.ProgressBar` leaves the stacks as they

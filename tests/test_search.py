@@ -677,10 +677,22 @@ CASES = {
             {"activation": [torch.nn.PReLU, "relu"]},
             {"learning_rate": [_halve]},
             {"callbacks": [[Nothing()]], "alpha": [10.0]},
-            {"n_members": [3]},
+            {"n_members": [4], "n_folds": [2], "early_stopping": [True]},
             {"learning_rate_init": [0.2, 0.3]},
         ],
         search=LOG_LOSS,
+    ),
+    "ensembles": Case(
+        "multiclass",
+        {"net__n_members": [1, 3], "net__learning_rate_init": [0.02, 0.1]},
+        steps=(SCALE,),
+        search={**TRAIN, "scoring": ["accuracy", "neg_log_loss"], "refit": "accuracy"},
+    ),
+    "ensembles-looked-into": Case(
+        "multiclass",
+        {"n_members": [2, 3], "early_stopping": [True, False]},
+        {**EARLY, "tol": 0.05},
+        search=STOPS,
     ),
 }
 

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
 from sk_deep import MLPClassifier, MLPRegressor, _stacks
-from sk_deep._members import Source, freeze, make_member, reason_against, structure
+from sk_deep._members import Source, freeze, make_members, reason_against, structure
 from sk_deep._prediction import member_outputs
 
 N_ROWS, N_FEATURES, N_MEMBERS = 70, 4, 7
@@ -72,7 +72,7 @@ def _members(estimators, data, rows, weight=None):
         given = estimator._sample_weight(sample_weight, source.y)
         given = estimator._weight(given, source.y, False)
         key = id(own), freeze(vars(estimator).get("class_weight"))
-        members.append(make_member(estimator, source, weights.setdefault(key, given)))
+        members += make_members(estimator, source, weights.setdefault(key, given))
     return members
 
 
@@ -373,7 +373,7 @@ def test_members_may_have_inputs_of_their_own(is_sparse):
         params = {**BASE, "max_iter": 3 + i, "random_state": i, **EARLY}
         estimator = MLPClassifier(**params)
         rows = _rows()[i]
-        members.append(make_member(estimator, _source(estimator, own, y, rows), None))
+        members += make_members(estimator, _source(estimator, own, y, rows), None)
         singles.append(_fit(estimator, (own, y), rows))
     _stacks.train(members)
     for member, single in zip(members, singles, strict=True):
@@ -401,7 +401,7 @@ def test_validation_rows_that_are_given(scoring, weight):
         source = _source(estimator, X, y, own)
         target = estimator._encode(y[valid], fresh=False, incremental=True)
         validation = Source(X, valid, y[valid], target), valid_weight
-        members.append(make_member(estimator, source, own_weight, validation))
+        members += make_members(estimator, source, own_weight, validation)
     _stacks.train(members)
     for member, single in zip(members, singles, strict=True):
         _assert_is(member, single)
@@ -494,6 +494,11 @@ LEFT = {
         {**SGD, "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 1},
     ),
     "one-cycle": ("multiclass", {"learning_rate": "one_cycle", "class_weight": {0: 3}}),
+    "ensemble": ("binary", {"n_members": 3, "tol": 0.05, "n_iter_no_change": 1}),
+    "ensemble-early-stopping": (
+        "regression",
+        {**EARLY, "n_members": 2, "n_iter_no_change": 1, "normalization": "batch"},
+    ),
 }
 
 
@@ -515,8 +520,8 @@ def _left(case):
     ]
     members = _members(estimators, data, rows)
     _stacks.train(members)
-    for member in members:
-        _stacks.adopt(member)
+    for estimator in estimators:
+        _stacks.adopt([one for one in members if one.estimator is estimator])
     return data, rows, estimators, singles
 
 
@@ -626,7 +631,7 @@ def test_predictors_with_probabilities_of_their_own(kind, schedule):
     alone = [member_outputs(_stacks.predictor([one]), X)[0] for one in members]
     np.testing.assert_allclose(together, alone, rtol=1e-9)
     for estimator, member, outputs in zip(estimators, members, alone, strict=True):
-        _stacks.adopt(member)
+        _stacks.adopt([member])
         np.testing.assert_allclose(estimator.predict(X), outputs.ravel(), rtol=1e-9)
     if kind == "standout":  # of the last of the epochs
         kept = torch.stack([member.flat_buffers for member in members]).numpy()
@@ -654,7 +659,7 @@ def test_scorers_that_look_into_members_of_different_dropout(kind):
     _stacks.train(members)
     for member in members:
         best = int(np.argmax([row["valid_score"] for row in member.history]))
-        _stacks.adopt(member)
+        _stacks.adopt([member])
         valid = member.valid.rows
         X, y = (part[member.train.source.rows[valid]] for part in data)
         score = _weights_of(member.estimator, X, y)
@@ -738,6 +743,7 @@ ALIKE = [
     ({"momentum": 0.5}, {"nesterovs_momentum": False}),
     ({"class_weight": None}, {"class_weight": "balanced"}),
     ({"random_state": 0}, {"random_state": None}),
+    ({"n_members": 1}, {"n_members": 5}),
     ({"validation_fraction": 0.5}, {"power_t": 0.1}),
     ({"solver_params": {"amsgrad": True}}, {"solver_params": {"amsgrad": True}}),
 ]
@@ -798,14 +804,14 @@ ALONE = [
     ({"activation": torch.nn.ReLU}, "activation is code of one's own"),
     ({"activation": ["relu", torch.nn.ReLU]}, "activation is code of one's own"),
     ({"callbacks": [Nothing()]}, "callbacks=["),
-    ({"n_members": 3}, "n_members=3"),
+    ({"n_members": 4, "n_folds": 2, "early_stopping": True}, "n_folds=2"),
     ({"verbose": True}, "verbose=True"),
 ]
 TOGETHER = [
     {},
     {"activation": ["relu", "tanh"]},
     {"activation": "maxout", "augmentation": "noise", "loss": "hinge"},
-    {"verbose": 0, "n_members": np.int64(1)},
+    {"verbose": 0, "n_members": np.int64(3)},
     {"random_state": np.random.RandomState(0), "warm_start": True},
 ]
 
@@ -824,7 +830,7 @@ def _shape(kind="multiclass", length=50, weight=None, **params):
     X, y = _data(kind)
     estimator = MLPClassifier(**{**BASE, **params})
     source = _source(estimator, X, y, np.arange(length))
-    return make_member(estimator, source, weight).shape()
+    return make_members(estimator, source, weight)[0].shape()
 
 
 @pytest.mark.parametrize(
