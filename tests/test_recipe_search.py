@@ -37,6 +37,7 @@ from sk_deep import (
 )
 from sk_deep.plots import RecipePathDisplay
 from sk_deep.recipe import MOVES, Facts
+from sk_deep.recipe._space import Space
 
 pytestmark = pytest.mark.filterwarnings("ignore", category=ConvergenceWarning)
 
@@ -125,6 +126,38 @@ def test_all_of_the_space_is_legal(kind, start, wine):
     space = RecipeSearchCV.space(network.set_params(**start), X, y)
     for candidate in ParameterSampler(space, 8, random_state=0):
         clone(network).set_params(**candidate, max_iter=1).fit(X, y)
+
+
+@pytest.mark.parametrize(("kind", "start"), CASES)
+def test_usual_choices_are_legal_and_in_the_space(kind, start, wine):
+    X, y = _data(kind, wine)
+    network, facts = small(X, y)
+    network.set_params(**start)
+    space = Space(network, facts)
+    choices = space.usual(network)
+    assert len({(one["activation"], one["solver"]) for one in choices}) == len(choices)
+    for choice in choices:
+        assert all(space.holds({name: value}) for name, value in choice.items())
+        clone(network).set_params(**choice, max_iter=1).fit(X, y)
+
+
+def test_a_mixture_has_values_of_both(wine):
+    network, facts = small(*wine)
+    space = Space(network, facts)
+    choices = space.usual(network)
+    one, other = (clone(network).set_params(**choices[i]) for i in (0, 5))
+    own, others = one.get_params(), other.get_params()
+    random_state = np.random.RandomState(0)
+    taken = [space.mixture(one, other, random_state) for _ in range(40)]
+    differing = {name for name in own if own[name] != others[name]}
+    for changes in taken:
+        assert all(changes[name] == others[name] for name in changes)
+        assert changes.keys() <= differing
+    n_taken = collections.Counter(name for changes in taken for name in changes)
+    assert n_taken.keys() == differing
+    assert all(8 <= n <= 32 for n in n_taken.values())  # of 40, by halves
+    line = clone(one).set_params(hidden_layer_sizes=(), dropout=0.0)
+    assert space.mixture(line, other, random_state) == {}
 
 
 def test_the_space_holds_what_the_moves_give(wine):
@@ -267,11 +300,11 @@ def test_the_path_has_the_numbers_of_the_search(search):
 def test_the_path_follows_the_recipe(search):
     moves = [decision.move for decision in search.path_]
     keys = [key for key in moves if key in MOVES]
-    assert moves[0] == "start"
-    assert moves.index("training") < moves.index("testing") < moves.index("refinement")
+    stages = ["start", "training", "testing", "usual", "ensemble", "refinement", "end"]
+    assert stages == sorted(stages, key=moves.index)
     by_question = [MOVES[key].question for key in keys]
     assert by_question == sorted(by_question, reverse=True)  # training, then testing
-    assert moves[-2:] == ["ensemble", "end"]
+    assert keys[-1] == "ensemble"
     for decision in search.path_:
         assert decision.sentence
         if decision.question == "testing" and decision.tried and decision.kept:

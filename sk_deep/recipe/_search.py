@@ -46,11 +46,11 @@ class RecipeSearchCV(BaseSearchCV):
     The search starts from a network as it is and asks two questions in order. *Good
     results on the training data?* If not, it tries the moves that help training: loss,
     mini-batch, activation, solver and learning rate, momentum, a larger network. *Good
-    results on the testing data?* Here it tries early stopping, regularisation, dropout,
-    augmentation, a smaller network. What helps is kept; `path_` tells each decision
-    with its numbers. In the end it refines the best candidates, and averages several
-    networks. All candidates of a move and all folds train together, as in
-    `BatchedGridSearchCV`.
+    results on the testing data?* Here it tries choices of many parameters that usually
+    do well together, early stopping, regularisation, dropout, augmentation, a smaller
+    network. What helps is kept; `path_` tells each decision with its numbers. In the
+    end it averages several networks, and refines the best candidates. All candidates of
+    a move and all folds train together, as in `BatchedGridSearchCV`.
 
     Parameters
     ----------
@@ -149,8 +149,11 @@ class RecipeSearchCV(BaseSearchCV):
     regression in the network's place; in the diagnosis on scaled inputs). Until then
     the moves of the first question are made in the order of the recipe, in passes until
     one brings nothing; no pass begins after 60 % of the budget. Before them comes what
-    the first two verdicts of the diagnosis suggest, whole grids. Of each other move two
-    candidates are tried, more where the budget is larger.
+    the first two verdicts of the diagnosis suggest, whole grids. The second question
+    begins with up to six choices of many parameters, for at most a quarter of what is
+    left: single moves may each bring nothing where all together do. Of each other move
+    one candidate is tried, from the middle of its grid; more where the budget is of 40
+    candidates and more.
 
     A candidate helps if its validation score is higher; with the first question also if
     its training score is higher by more than the standard error of the differences over
@@ -158,10 +161,14 @@ class RecipeSearchCV(BaseSearchCV):
     help the best is kept: by the sum of both scores with the first question, by the
     validation score with the second.
 
-    The refinement draws candidates around the best ones from the whole of `space`, and
-    tries those that a forest expects to be good by the scores so far, in rounds of six,
-    until five rounds bring nothing. Last come ensembles of the best candidates. Epochs
-    are added by a move of the first question alone.
+    After the moves come ensembles of the two best candidates. The refinement draws
+    candidates around the best ones, and around mixtures of two of them, from the whole
+    of `space`, and tries those that a forest expects to be good by the scores so far,
+    in rounds of four, until eight rounds bring nothing. Epochs are added by a move of
+    the first question alone.
+
+    In a budget of fits, an ensemble of five networks is one fit for each fold as any
+    candidate is; in a budget of time it costs what it takes.
 
     A candidate that diverges scores nan, and is not kept. ``FitFailedWarning`` tells of
     fits that fail for another reason.

@@ -28,7 +28,69 @@ _COSTS = {
     "max_iter",
     "max_fun",
 }  # what more of is dearer, and worth it only where it is asked for
-_LAST = "n_members"  # networks of an ensemble train alone: only at the end
+_UNITS = (50,)  # where a network has no hidden layer
+# What usually does well together, the plainest first: steep activations, solvers that
+# adapt, rates that fall, small batches, and noise that keeps the network from learning
+# the rows by heart.
+_USUAL: tuple[dict[str, Any], ...] = tuple(
+    {"loss": "log_loss", "batch_size": 32, "n_iter_no_change": 30, **row}
+    for row in (
+        {
+            "activation": "relu",
+            "weight_init": "he_normal",
+            "solver": "adam",
+            "learning_rate_init": 1e-3,
+        },
+        {
+            "activation": "silu",
+            "solver": "adamw",
+            "learning_rate_init": 3e-3,
+            "learning_rate": "cosine",
+            "alpha": 1e-2,
+            "dropout": 0.25,
+            "input_dropout": 0.1,
+            "augmentation": "noise",
+        },
+        {
+            "activation": "tanh",
+            "solver": "adamw",
+            "learning_rate_init": 3e-3,
+            "learning_rate": "cosine",
+            "alpha": 1e-2,
+            "dropout": 0.1,
+            "input_dropout": 0.1,
+        },
+        {
+            "activation": "relu",
+            "solver": "adamw",
+            "learning_rate_init": 3e-3,
+            "learning_rate": "cosine",
+            "dropout": 0.25,
+            "input_dropout": 0.1,
+            "augmentation": "noise",
+        },
+        {
+            "activation": "maxout",
+            "solver": "adamw",
+            "learning_rate_init": 3e-3,
+            "learning_rate": "cosine",
+            "dropout": 0.1,
+            "input_dropout": 0.1,
+            "max_norm": 1.0,
+        },
+        {
+            "activation": "tanh",
+            "normalization": "layer",
+            "weight_init": "orthogonal",
+            "solver": "rmsprop",
+            "learning_rate_init": 3e-3,
+            "learning_rate": "one_cycle",
+            "dropout": 0.25,
+            "input_dropout": 0.1,
+            "augmentation": "noise",
+        },
+    )
+)
 
 
 class Space:
@@ -54,7 +116,7 @@ class Space:
         self.values: dict[str, list] = {}
         self.ranges: dict[str, tuple[float, float]] = {}
         if not _options.hidden_units(network):
-            network = clone(network).set_params(hidden_layer_sizes=(50,))
+            network = clone(network).set_params(hidden_layer_sizes=_UNITS)
         solvers = MOVES["solver"].grid(network, facts)["solver"]
         for solver in solvers if _options.is_full_batch(network) else [None, *solvers]:
             self._add_moves(network, solver)
@@ -140,6 +202,55 @@ class Space:
             numbers.append(float(places[0]) if places else -1.0)
         return numbers
 
+    def usual(self, network: Any) -> list[dict[str, Any]]:
+        """List what usually does well together, as far as the space has it.
+
+        Parameters
+        ----------
+        network : estimator
+            With the present parameters.
+
+        Returns
+        -------
+        choices : list of dict
+            Parameters and their values, the plainest choice first.
+        """
+        units = _options.hidden_units(network)
+        layers = {} if units else {"hidden_layer_sizes": _UNITS}
+        rows = [{**layers, **row} for row in _USUAL]
+        return [
+            self._set_back({n: v for n, v in row.items() if self.holds({n: v})})
+            for row in rows
+        ]
+
+    def mixture(
+        self, network: Any, other: Any, random_state: RandomState
+    ) -> dict[str, Any]:
+        """Take about half of what another network has of its own.
+
+        Parameters
+        ----------
+        network, other : estimator
+            With parameters of the space.
+        random_state : RandomState
+            Source of the choice.
+
+        Returns
+        -------
+        parameters : dict of str to object
+            Those that change, and what is set back beside them; none where a network
+            has no hidden layer, for many act on one.
+        """
+        if not all(map(_options.hidden_units, (network, other))):
+            return {}
+        changed = {
+            name: _own(other, name)
+            for name in sorted((self.values.keys() | self.ranges) - _BESIDE.keys())
+            if not is_same(_own(network, name), _own(other, name))
+            and random_state.randint(2)
+        }
+        return self._set_back(changed)
+
     def neighbour(self, network: Any, random_state: RandomState) -> dict[str, Any]:
         """Draw new values of some parameters that have a meaning for a network.
 
@@ -165,6 +276,10 @@ class Space:
             name: self._other(network, name, random_state)
             for name in random_state.choice(names, n_names, replace=False)
         }
+        return self._set_back(changed)
+
+    def _set_back(self, changed: dict[str, Any]) -> dict[str, Any]:
+        """Set back what may not go with new values."""
         for name, beside in _BESIDE.items():
             if name in self.values and beside & changed.keys():
                 changed[name] = self.values[name][0]
@@ -173,7 +288,7 @@ class Space:
     def _acting(self, network) -> list[str]:
         """List the parameters that act beside the present ones."""
         grids = [move.grid(network, self.facts) for move in MOVES.values()]
-        names = {name for grid in grids for name in grid} - _BESIDE.keys() - {_LAST}
+        names = {name for grid in grids for name in grid} - _BESIDE.keys()
         several = {name for name, values in self.values.items() if len(values) > 1}
         return sorted(names & (several | self.ranges.keys()))
 

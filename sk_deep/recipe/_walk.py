@@ -37,14 +37,16 @@ from sk_deep.recipe._path import (
 )
 from sk_deep.recipe._space import Space
 
-_LAST = "ensemble"  # its networks train alone, so it comes when all else is settled
+_LAST = "ensemble"  # of the moves: it multiplies what a fit costs
 _TRAINING_SHARE = 0.6  # of the budget, for all of the first question
 _MOVES_PAID = 20  # moves whose share of the budget is what each may spend
-_N_ENSEMBLES = 5  # most candidates at the end
-_ROUND = 6  # candidates of a round of refinement
+_USUAL_SHARE = 0.25  # of the budget, at most, for what usually works
+_N_ENSEMBLES = 2  # best candidates of which ensembles are tried
+_ROUND = 4  # candidates of a round of refinement
 _POOL = 100  # neighbours from which they are taken
+_MIXED = 0.4  # part of them that mix two of the best
 _N_JUDGES = 5  # trees that choose each of them
-_PATIENCE = 5  # rounds of refinement in which nothing helps
+_PATIENCE = 8  # rounds of refinement in which nothing helps
 _N_PARENTS = 4  # best candidates whose neighbours are tried, at least
 _MOST_PARENTS = 12
 _ROUNDING = 1e-9  # by which equal scores may differ
@@ -169,7 +171,7 @@ class Walk:
         self.random_state = random_state
         self.tried: dict[Any, Tried] = {}
         self.path = Path()
-        self.reserve, self.most = 0, 2  # of the budget at the end; of each move
+        self.most = 1  # candidates of a move
 
     # ---- the recipe ----------------------------------------------------------------
 
@@ -198,9 +200,7 @@ class Walk:
             Training scores of a "linear" and of a "constant" model; may be nan.
         """
         n_candidates = self.budget.n_candidates()
-        self.most = max(2, n_candidates // _MOVES_PAID)
-        if MOVES[_LAST].candidates(self._network_now(), self.facts):
-            self.reserve = min(_N_ENSEMBLES, n_candidates // 10)
+        self.most = max(1, n_candidates // _MOVES_PAID)
         for suggestion in suggestions:
             if suggestion.move == _LAST:
                 continue
@@ -209,10 +209,10 @@ class Walk:
             self._choose(suggestion.move, candidates, suggestion.sentence)
         self._improve_training(yardsticks, int((1 - _TRAINING_SHARE) * n_candidates))
         self._ask_about_testing()
+        self._try_what_usually_works()
         for key, move in MOVES.items():
             if move.question == TESTING and key != _LAST:
                 self._make(key)
-        self._refine()
         self._make_ensembles()
         self._refine()
         self._end()
@@ -251,10 +251,28 @@ class Walk:
         text = f"{validation:.3f}, {gap:.3f} below that on the training data"
         self._ask(TESTING, f"{text}: {'yes' if is_good else 'no'}.")
 
+    def _try_what_usually_works(self) -> None:
+        """Try good choices of many parameters at once, as far as can be paid for."""
+        n_choices = int(_USUAL_SHARE * self.budget.n_candidates())
+        choices = self.space.usual(self._network_now())[:n_choices]
+        own = self.best.parameters
+        self._choose("usual", [self._beside(own, self._prefixed(c)) for c in choices])
+
+    def _make_ensembles(self) -> None:
+        """Try ensembles of the best candidates."""
+        best = sorted(self.tried.values(), key=_by_validation, reverse=True)
+        candidates = []
+        for one in best[:_N_ENSEMBLES]:
+            network = self._network_at(one.parameters)
+            for changes in MOVES[_LAST].candidates(network, self.facts):
+                changed = self._beside(one.parameters, self._prefixed(changes))
+                candidates += [changed] if self.space.holds(changes) else []
+        self._choose(_LAST, candidates)
+
     def _refine(self) -> None:
         """Try neighbours of the best candidates, in rounds, until nothing helps."""
         n_idle = 0
-        while n_idle < _PATIENCE and self._n_left("refinement") > 0:
+        while n_idle < _PATIENCE and self.budget.n_candidates() > 0:
             candidates = self._neighbours()
             if not candidates:
                 return
@@ -271,9 +289,7 @@ class Walk:
         parents = self._parents()
         found: dict[Any, tuple[dict[str, Any], list[float]]] = {}
         for _ in range(_POOL):
-            parent = parents[self.random_state.randint(len(parents))].parameters
-            changes = self.space.neighbour(self._network_at(parent), self.random_state)
-            parameters = self._beside(parent, self._prefixed(changes))
+            parameters = self._neighbour(parents)
             if (key := freeze(parameters)) not in self.tried:
                 code = self.space.encode(self._network_at(parameters))
                 found[key] = parameters, code
@@ -288,6 +304,17 @@ class Walk:
             scores[list(chosen)] = -np.inf
             chosen[int(np.argmax(scores))] = None
         return [candidates[i] for i in chosen]
+
+    def _neighbour(self, parents: list[Tried]) -> dict[str, Any]:
+        """Draw a candidate near one of the best, or near a mixture of two of them."""
+        draws = self.random_state.randint(len(parents), size=2)
+        own, other = (parents[i].parameters for i in draws)
+        if self.random_state.random_sample() < _MIXED:
+            networks = self._network_at(own), self._network_at(other)
+            changes = self.space.mixture(*networks, self.random_state)
+            own = self._beside(own, self._prefixed(changes))
+        changes = self.space.neighbour(self._network_at(own), self.random_state)
+        return self._beside(own, self._prefixed(changes))
 
     def _parents(self) -> list[Tried]:
         """Take the best candidates, and those that are as good but for chance."""
@@ -309,28 +336,15 @@ class Walk:
         forest.fit(own, rankdata(scores))  # how bad bad ones are does not matter
         return np.array([tree.predict(codes) for tree in forest.estimators_])
 
-    def _make_ensembles(self) -> None:
-        """Try ensembles of the best candidates."""
-        best = sorted(self.tried.values(), key=_by_validation, reverse=True)
-        best = best[:_N_ENSEMBLES]
-        candidates = []
-        for one in best:
-            network = self._network_at(one.parameters)
-            for changes in MOVES[_LAST].candidates(network, self.facts):
-                changed = self._beside(one.parameters, self._prefixed(changes))
-                candidates += [changed] if self.space.holds(changes) else []
-        self.reserve = 0
-        self._choose(_LAST, candidates)
-
     # ---- a move --------------------------------------------------------------------
 
     def _make(self, key: str) -> bool:
         """Make a move from the best parameters; tell whether it helps."""
         candidates = MOVES[key].candidates(self._network_now(), self.facts)
         candidates = [one for one in candidates if self.space.holds(one)]
-        if len(candidates) > self.most:
-            places = np.linspace(0, len(candidates) - 1, self.most).round().astype(int)
-            candidates = [candidates[i] for i in places]
+        if len(candidates) > self.most:  # the middle of each of as many parts
+            places = (np.arange(self.most) + 0.5) * len(candidates) / self.most
+            candidates = [candidates[int(i)] for i in places]
         own = self.best.parameters
         candidates = [self._beside(own, self._prefixed(one)) for one in candidates]
         return self._choose(key, candidates)
@@ -341,7 +355,7 @@ class Walk:
         """Try candidates, as many as can be paid for, and keep what helps."""
         wanted = [one for one in candidates if freeze(one) not in self.tried]
         n_networks = max(map(self._n_networks, wanted), default=1)
-        tried = self._try(wanted[: self._n_left(key, n_networks)])
+        tried = self._try(wanted[: self.budget.n_candidates(n_networks)])
         if not tried:
             return False
         question = MOVES[key].question if key in MOVES else TESTING
@@ -378,11 +392,6 @@ class Walk:
             elif is_same(changed[name], value):
                 del changed[name]
         return changed
-
-    def _n_left(self, key: str, n_networks: int = 1) -> int:
-        """Number of candidates, of so many networks each, that a move may try."""
-        kept_back = 0 if key == _LAST else self.reserve
-        return max(0, self.budget.n_candidates(n_networks) - kept_back)
 
     def _try(self, candidates: list[dict[str, Any]]) -> list[Tried]:
         """Evaluate candidates, and remember them."""
@@ -482,7 +491,15 @@ def _titles() -> dict[str, tuple[str, str]]:
         **{
             key: (move.title.capitalize(), move.sentence) for key, move in MOVES.items()
         },
-        "refinement": ("Refinement", "Try neighbours of the best candidates."),
+        "usual": (
+            "Usual choices",
+            "Set at once what usually works together: single moves may each bring"
+            " nothing.",
+        ),
+        "refinement": (
+            "Refinement",
+            "Try neighbours of the best candidates, and of their mixtures.",
+        ),
         "end": ("End", "Take the candidate with the best validation score."),
     }
 
