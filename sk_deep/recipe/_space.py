@@ -32,64 +32,26 @@ _UNITS = (50,)  # where a network has no hidden layer
 # What usually does well together, the plainest first: steep activations, solvers that
 # adapt, rates that fall, small batches, and noise that keeps the network from learning
 # the rows by heart.
-_USUAL: tuple[dict[str, Any], ...] = tuple(
-    {"loss": "log_loss", "batch_size": 32, "n_iter_no_change": 30, **row}
-    for row in (
-        {
-            "activation": "relu",
-            "weight_init": "he_normal",
-            "solver": "adam",
-            "learning_rate_init": 1e-3,
-        },
-        {
-            "activation": "silu",
-            "solver": "adamw",
-            "learning_rate_init": 3e-3,
-            "learning_rate": "cosine",
-            "alpha": 1e-2,
-            "dropout": 0.25,
-            "input_dropout": 0.1,
-            "augmentation": "noise",
-        },
-        {
-            "activation": "tanh",
-            "solver": "adamw",
-            "learning_rate_init": 3e-3,
-            "learning_rate": "cosine",
-            "alpha": 1e-2,
-            "dropout": 0.1,
-            "input_dropout": 0.1,
-        },
-        {
-            "activation": "relu",
-            "solver": "adamw",
-            "learning_rate_init": 3e-3,
-            "learning_rate": "cosine",
-            "dropout": 0.25,
-            "input_dropout": 0.1,
-            "augmentation": "noise",
-        },
-        {
-            "activation": "maxout",
-            "solver": "adamw",
-            "learning_rate_init": 3e-3,
-            "learning_rate": "cosine",
-            "dropout": 0.1,
-            "input_dropout": 0.1,
-            "max_norm": 1.0,
-        },
-        {
-            "activation": "tanh",
-            "normalization": "layer",
-            "weight_init": "orthogonal",
-            "solver": "rmsprop",
-            "learning_rate_init": 3e-3,
-            "learning_rate": "one_cycle",
-            "dropout": 0.25,
-            "input_dropout": 0.1,
-            "augmentation": "noise",
-        },
-    )
+_SMALL_BATCHES = {"loss": "log_loss", "batch_size": 32, "n_iter_no_change": 30}
+_FALLING_RATE = _SMALL_BATCHES | {
+    "solver": "adamw",
+    "learning_rate_init": 3e-3,
+    "learning_rate": "cosine",
+}
+_SOME_NOISE = {"dropout": 0.1, "input_dropout": 0.1}
+_MUCH_NOISE = {"dropout": 0.25, "input_dropout": 0.1, "augmentation": "noise"}
+_USUAL: tuple[dict[str, Any], ...] = (
+    _SMALL_BATCHES
+    | {"activation": "relu", "weight_init": "he_normal"}
+    | {"solver": "adam", "learning_rate_init": 1e-3},
+    _FALLING_RATE | _MUCH_NOISE | {"activation": "silu", "alpha": 1e-2},
+    _FALLING_RATE | _SOME_NOISE | {"activation": "tanh", "alpha": 1e-2},
+    _FALLING_RATE | _MUCH_NOISE | {"activation": "relu"},
+    _FALLING_RATE | _SOME_NOISE | {"activation": "maxout", "max_norm": 1.0},
+    _FALLING_RATE
+    | _MUCH_NOISE
+    | {"activation": "tanh", "weight_init": "orthogonal", "normalization": "layer"}
+    | {"solver": "rmsprop", "learning_rate": "one_cycle"},
 )
 
 
