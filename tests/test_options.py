@@ -156,11 +156,7 @@ def test_row_searches_in_stacks(params, digits, capsys):
     options = {"cv": splits, "refit": False, "error_score": "raise"}
     theirs = GridSearchCV(model, grid, **options).fit(X, y).cv_results_
     ours = BatchedGridSearchCV(model, grid, **options, verbose=1).fit(X, y).cv_results_
-    goes_alone = (
-        params.get("solver") == "lbfgs"
-        or params.get("n_members", 1) > 1
-        or any(map(callable, params.values()))
-    )
+    goes_alone = params.get("solver") == "lbfgs" or any(map(callable, params.values()))
     assert ("one by one" in capsys.readouterr().out) == goes_alone
     draws_noise = {"dropout", "input_dropout", "augmentation"} & set(params)
     if goes_alone or not draws_noise:

@@ -86,10 +86,12 @@ STARTS = [
     {"early_stopping": True, "n_members": 2, "n_folds": 2},
     {"weight_averaging": 2.0},
     {"loss": "squared_error"},
+    {"gradient_clip": 1.0},
     {"augmentation": "shift", "augmentation_params": {"image_shape": (13, 1)}},
 ]
 OF_CLASSES = [
     {"loss": "hinge"},
+    {"class_weight": "balanced"},
     {"loss": "focal", "loss_params": {"gamma": 1.0}, "label_smoothing": 0.1},
 ]
 OF_NUMBERS = [

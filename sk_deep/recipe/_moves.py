@@ -114,8 +114,14 @@ class Move:
             Parameters of the network and their values.
         """
         grid = self.grid(network, facts)
-        combinations = ParameterGrid(grid) if grid else []
-        return [one for one in combinations if not has_parameters(network, one)]
+        if not _has_candidates(grid):
+            return []
+        return [one for one in ParameterGrid(grid) if not has_parameters(network, one)]
+
+
+def _has_candidates(grid: Grid) -> bool:
+    """Whether each parameter has a value that is not there yet."""
+    return bool(grid) and all(grid.values())
 
 
 def suggest(
@@ -143,7 +149,7 @@ def suggest(
     """
     move = MOVES[key]
     grid = move.grid(network, facts)
-    if not grid or not all(grid.values()):  # no value that it has not yet
+    if not _has_candidates(grid):
         return None
     prefixed = {f"{prefix}{name}": values for name, values in grid.items()}
     return Suggestion(key, sentence or move.sentence, prefixed)
