@@ -1,6 +1,7 @@
 """What all tests share: one thread, array API checks on, small real data."""
 
 import os
+import signal
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # before scipy is imported
 
@@ -11,6 +12,8 @@ from sklearn.datasets import load_diabetes, load_digits
 from sklearn.preprocessing import scale
 
 torch.set_num_threads(1)
+# a shell's background has it ignored, and interrupts are tested
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_make_parametrize_id(config, val, argname):
