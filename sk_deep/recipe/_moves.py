@@ -369,6 +369,7 @@ def _of_shape(network, shapes: list[list[int]]) -> Grid:
 
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 _ROWS_PER_CLASS = 20  # so that the rows which early stopping watches hold each class
+_ROWS_WATCHED = 20  # for their score to tell epochs apart
 
 
 def _early_stopping(network, facts):
@@ -379,7 +380,8 @@ def _early_stopping(network, facts):
         longer = [] if np.isinf(patience) else [2 * patience, 5 * patience]
         return {"n_iter_no_change": longer} if longer else {}
     n_watched = facts.n_samples * network.validation_fraction
-    if facts.n_samples < _ROWS_PER_CLASS * max(1, facts.n_classes) or n_watched < 5:
+    n_needed = _ROWS_PER_CLASS * max(1, facts.n_classes)
+    if facts.n_samples < n_needed or n_watched < _ROWS_WATCHED:
         return {}
     return {"early_stopping": [True], "n_iter_no_change": [10, 30]}
 
@@ -391,7 +393,7 @@ def _regularisation(network, facts):
 def _max_norm(network, facts):
     if not _steps_at_random(network):
         return {}
-    return {"max_norm": _others(network.max_norm, [1.0, 3.0])}
+    return {"max_norm": _others(network.max_norm, [3.0, 1.0])}
 
 
 def _label_smoothing(network, facts):

@@ -150,7 +150,7 @@ class RecipeSearchCV(BaseSearchCV):
     the moves of the first question are made in the order of the recipe, in passes until
     one brings nothing; no pass begins after 60 % of the budget. Before them comes what
     the first two verdicts of the diagnosis suggest, whole grids. The second question
-    begins with up to six choices of many parameters, for at most a quarter of what is
+    begins with up to eight choices of many parameters, for at most a third of what is
     left: single moves may each bring nothing where all together do. Of each other move
     one candidate is tried, from the middle of its grid; more where the budget is of 40
     candidates and more.
@@ -161,11 +161,12 @@ class RecipeSearchCV(BaseSearchCV):
     help the best is kept: by the sum of both scores with the first question, by the
     validation score with the second.
 
-    After the moves come ensembles of the two best candidates. The refinement draws
-    candidates around the best ones, and around mixtures of two of them, from the whole
-    of `space`, and tries those that a forest expects to be good by the scores so far,
-    in rounds of four, until eight rounds bring nothing. Epochs are added by a move of
-    the first question alone.
+    After the moves comes an ensemble of the best candidate, and one of the second where
+    the budget is of 40 candidates and more. The refinement draws candidates around the
+    best ones, and around mixtures of two of them, from the whole of `space`, and tries
+    those that a forest expects to be good by the scores so far, in rounds of four,
+    until eight rounds bring nothing. Epochs are added by a move of the first question
+    alone.
 
     In a budget of fits, an ensemble of five networks is one fit for each fold as any
     candidate is; in a budget of time it costs what it takes.

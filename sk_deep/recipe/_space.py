@@ -30,8 +30,8 @@ _COSTS = {
 }  # what more of is dearer, and worth it only where it is asked for
 _UNITS = (50,)  # where a network has no hidden layer
 # What usually does well together, the plainest first: steep activations, solvers that
-# adapt, rates that fall, small batches, and noise that keeps the network from learning
-# the rows by heart.
+# adapt, rates that fall, small batches, noise that keeps the network from learning the
+# rows by heart, and at last fewer units.
 _SMALL_BATCHES = {"loss": "log_loss", "batch_size": 32, "n_iter_no_change": 30}
 _FALLING_RATE = _SMALL_BATCHES | {
     "solver": "adamw",
@@ -40,6 +40,7 @@ _FALLING_RATE = _SMALL_BATCHES | {
 }
 _SOME_NOISE = {"dropout": 0.1, "input_dropout": 0.1}
 _MUCH_NOISE = {"dropout": 0.25, "input_dropout": 0.1, "augmentation": "noise"}
+_FEW_UNITS = {"hidden_layer_sizes": (50,), "label_smoothing": 0.05}
 _USUAL: tuple[dict[str, Any], ...] = (
     _SMALL_BATCHES
     | {"activation": "relu", "weight_init": "he_normal"}
@@ -52,6 +53,15 @@ _USUAL: tuple[dict[str, Any], ...] = (
     | _MUCH_NOISE
     | {"activation": "tanh", "weight_init": "orthogonal", "normalization": "layer"}
     | {"solver": "rmsprop", "learning_rate": "one_cycle"},
+    _FALLING_RATE
+    | _FEW_UNITS
+    | {"activation": "relu", "dropout": 0.25, "input_dropout": 0.1}
+    | {"learning_rate": "one_cycle", "learning_rate_init": 1e-3},
+    _SMALL_BATCHES
+    | _FEW_UNITS
+    | _MUCH_NOISE
+    | {"activation": "silu", "weight_init": "he_normal", "alpha": 1.0}
+    | {"solver": "adam", "learning_rate_init": 3e-3},
 )
 
 

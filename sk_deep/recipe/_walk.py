@@ -40,8 +40,8 @@ from sk_deep.recipe._space import Space
 _LAST = "ensemble"  # of the moves: it multiplies what a fit costs
 _TRAINING_SHARE = 0.6  # of the budget, for all of the first question
 _MOVES_PAID = 20  # moves whose share of the budget is what each may spend
-_USUAL_SHARE = 0.25  # of the budget, at most, for what usually works
-_N_ENSEMBLES = 2  # best candidates of which ensembles are tried
+_USUAL_SHARE = 1 / 3  # of the budget, at most, for what usually works
+_N_ENSEMBLES = 2  # best candidates, at most, of which ensembles are tried
 _ROUND = 4  # candidates of a round of refinement
 _POOL = 100  # neighbours from which they are taken
 _MIXED = 0.4  # part of them that mix two of the best
@@ -262,7 +262,7 @@ class Walk:
         """Try ensembles of the best candidates."""
         best = sorted(self.tried.values(), key=_by_validation, reverse=True)
         candidates = []
-        for one in best[:_N_ENSEMBLES]:
+        for one in best[: min(_N_ENSEMBLES, self.most)]:
             network = self._network_at(one.parameters)
             for changes in MOVES[_LAST].candidates(network, self.facts):
                 changed = self._beside(one.parameters, self._prefixed(changes))
