@@ -24,10 +24,8 @@ _BESIDE = {
     "augmentation_params": {"augmentation"},
     "n_hidden_layers": {"hidden_layer_sizes"},
 }
-_COSTS = {
-    "max_iter",
-    "max_fun",
-}  # what more of is dearer, and worth it only where it is asked for
+# More of these is dearer, and worth it only where it is asked for.
+_COSTS = {"max_iter", "max_fun"}
 _UNITS = (50,)  # where a network has no hidden layer
 # What usually does well together, the plainest first: steep activations, solvers that
 # adapt, rates that fall, small batches, noise that keeps the network from learning the
