@@ -74,6 +74,7 @@ def fit_watched(make_model, make_callback=None, screen=Terminal):
         model.set_callbacks(make_callback())
     with contextlib.redirect_stdout(screen()), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", ".* does not support callbacks")
         model.fit(*load_digits(**DATA))
 
 
