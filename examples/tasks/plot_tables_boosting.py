@@ -33,9 +33,9 @@ from sk_deep import TabularMLPClassifier, TabularMLPRegressor
 
 
 def made_of_a_tree(n_rows=1500):
-    """Return rows whose target is a tree of 40 leaves, and noise."""
+    """Return rows whose target is a tree of 20 leaves, and noise."""
     random = np.random.RandomState(0)
-    tree = DecisionTreeRegressor(max_leaf_nodes=40, random_state=0)
+    tree = DecisionTreeRegressor(max_leaf_nodes=20, random_state=0)
     tree.fit(random.random_sample((500, 8)), random.standard_normal(500))
     X = random.random_sample((n_rows, 8))
     return X, tree.predict(X) + 0.1 * random.standard_normal(n_rows)
