@@ -17,7 +17,7 @@ from _common import Number, main, stopwatch, take_turns
 from _contenders import Contender, Shape, fit_sk_deep, fit_skorch, fit_torch, fits
 from bench_search import BATCHED_ONE, GRID, LARGE, digits, make_search
 
-from sk_deep import _backprop
+from sk_deep._engine import gradients
 
 SHAPES = (
     Shape((30, 32, 2), batch_size=32, steps_per_epoch=100, epochs=10),
@@ -41,7 +41,7 @@ def timed(call):
 
 def fit_without_graphs(shape, X, y, device):
     """Fit sk_deep's MLPClassifier, kernel by kernel."""
-    with mock.patch.object(_backprop, "Graphed", lambda way: way):
+    with mock.patch.object(gradients, "Graphed", lambda way: way):
         return fit_sk_deep(shape, X, y, device)
 
 

@@ -13,10 +13,10 @@ from make_recipe import table
 from numpydoc.docscrape import NumpyDocString
 
 from sk_deep import MLPClassifier
-from sk_deep._columns import NUMERICAL_EMBEDDINGS, SCALINGS
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
+from sk_deep.encodings import NUMERICAL_EMBEDDINGS, SCALINGS
 from sk_deep.initializers import INITIALIZERS
 from sk_deep.losses import LOSSES
 from sk_deep.normalizations import NORMALIZATIONS

@@ -6,10 +6,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from sk_deep._base import BaseMLP
-from sk_deep._classifier import BaseMLPClassifier, MLPClassifier
-from sk_deep._constant import best_constant, distinct
-from sk_deep._regressor import BaseMLPRegressor, MLPRegressor
+from sk_deep._classifier import MLPClassifier
+from sk_deep._engine.best_constant import best_constant, distinct
+from sk_deep._estimator.base import BaseMLP
+from sk_deep._estimator.base_classifier import BaseMLPClassifier
+from sk_deep._estimator.base_regressor import BaseMLPRegressor
+from sk_deep._regressor import MLPRegressor
 
 _MOST_IN_BATCH = 256
 _MANY_ROWS, _IN_BATCH_OF_MANY = 20_000, 512

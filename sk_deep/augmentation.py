@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from sk_deep._compat import Interval
-from sk_deep._params import check_params
+from sk_deep._param_dicts import check_params
 
 _Rows = tuple[Tensor, Tensor | None, Tensor | None]  # inputs, targets, weights
 _Function = Callable[[Tensor, Tensor | None, Generator], tuple[Tensor, Tensor | None]]

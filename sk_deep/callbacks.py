@@ -16,8 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from sk_deep import _trees
-from sk_deep._files import atomic_write
+from sk_deep._files import plain_tree
+from sk_deep._files.atomic import atomic_write
 from sk_deep._version import __version__
 from sk_deep.exceptions import CorruptModelError, divergence
 
@@ -204,7 +204,7 @@ class Checkpoint(Callback):
         key : str
             Tells this fit from all others.
         take : callable
-            Gives the state of the training, as a tree for `sk_deep._trees`.
+            Gives the state of the training, as a tree for `sk_deep._files.plain_tree`.
 
         Returns
         -------
@@ -221,7 +221,7 @@ class Checkpoint(Callback):
         if not self._path.exists():
             return None
         try:
-            return _trees.load(self._path.read_bytes())
+            return plain_tree.load(self._path.read_bytes())
         except CorruptModelError as error:
             warnings.warn(
                 f"The checkpoint {self._path} is not used, and training starts afresh:"
@@ -233,7 +233,7 @@ class Checkpoint(Callback):
     def on_epoch_end(self, net, **kwargs) -> None:
         """Write the file, if it is time to."""
         if len(net.history) % self.every == 0:
-            content = _trees.dump(self._take(), {"version": __version__})
+            content = plain_tree.dump(self._take(), {"version": __version__})
             with atomic_write(self._path) as file:
                 file.write(content)
 

@@ -18,11 +18,12 @@ import torch
 from sklearn import config_context
 from sklearn.base import BaseEstimator, is_classifier
 
-from sk_deep import _options, _trees
-from sk_deep._base import BaseMLP
 from sk_deep._classifier import MLPClassifier
-from sk_deep._columns import check_learned
-from sk_deep._files import atomic_write
+from sk_deep._data.columns import check_learned
+from sk_deep._estimator import checks
+from sk_deep._estimator.base import BaseMLP
+from sk_deep._files import plain_tree
+from sk_deep._files.atomic import atomic_write
 from sk_deep._regressor import MLPRegressor
 from sk_deep._tabular import TabularMLPClassifier, TabularMLPRegressor
 from sk_deep._version import __version__
@@ -293,7 +294,7 @@ def _dump(estimator: BaseMLP) -> bytes:
         "attributes": attributes,
         "requests": {} if requests is None else _requests_of(estimator),
     }
-    return _trees.dump(tree, _about())
+    return plain_tree.dump(tree, _about())
 
 
 def _requests_of(estimator: BaseMLP) -> dict[str, dict[str, Any]]:
@@ -305,8 +306,8 @@ def _requests_of(estimator: BaseMLP) -> dict[str, dict[str, Any]]:
 
 
 def _load(content: bytes) -> BaseMLP:
-    about = _trees.read_metadata(content)
-    tree = _trees.load(content)
+    about = plain_tree.read_metadata(content)
+    tree = plain_tree.load(content)
     # after the hash: a newer file is told from one in which a bit has flipped
     _check_format(about)
     return _legal(lambda: _build(**_named(tree)))
@@ -337,7 +338,7 @@ def _build(
 ) -> BaseMLP:
     estimator = _CLASSES[kind](**parameters)
     estimator._validate_params()
-    _options.checked_callbacks(estimator)
+    checks.checked_callbacks(estimator)
     of_classifiers = _OF_CLASSIFIERS if is_classifier(estimator) else set()
     _check_attributes(attributes, _ALWAYS | of_classifiers)
     with config_context(enable_metadata_routing=True):

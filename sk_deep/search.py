@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from sk_deep._compat import Interval, StrOptions, constraints_of
-from sk_deep._executor import train_in_stacks
+from sk_deep._stacks.executor import train_in_stacks
 
 _BATCH_MEMBERS = [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]
 

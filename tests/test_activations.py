@@ -6,8 +6,8 @@ import torch
 from scipy import special
 
 from sk_deep import MLPClassifier, MLPRegressor
-from sk_deep._backprop import differentiator
-from sk_deep._penalty import penalise
+from sk_deep._engine.gradients import differentiator
+from sk_deep._engine.penalty import penalise
 from sk_deep.activations import ACTIVATIONS, Maxout, PReLU
 from sk_deep.losses import Criterion
 from sk_deep.network import MLP

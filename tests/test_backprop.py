@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sk_deep import MLPClassifier
-from sk_deep._backprop import Autograd, ByHand, differentiator
+from sk_deep._engine.gradients import Autograd, ByHand, differentiator
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.dropouts import DROPOUTS
 from sk_deep.losses import LOSSES, Criterion
@@ -127,7 +127,9 @@ def test_the_way_is_chosen_by_the_network(params, way, digits):
 def test_fits_by_hand_are_fits_by_autograd(solver, digits, monkeypatch):
     params = {"solver": solver, "max_iter": 5, "random_state": 0, "dropout": 0}
     by_hand = MLPClassifier(**params, dtype="float64").fit(*digits)
-    monkeypatch.setattr("sk_deep._backprop.is_by_hand", lambda module, criterion: False)
+    monkeypatch.setattr(
+        "sk_deep._engine.gradients.is_by_hand", lambda module, criterion: False
+    )
     by_autograd = MLPClassifier(**params, dtype="float64").fit(*digits)
     np.testing.assert_allclose(
         by_hand.predict_proba(digits[0]), by_autograd.predict_proba(digits[0]), 1e-9

@@ -7,7 +7,7 @@ import torch
 from sklearn.utils import check_array
 
 from sk_deep import MLPClassifier, MLPRegressor
-from sk_deep._batches import Batches, Data
+from sk_deep._data.batches import Batches, Data
 
 N, N_FEATURES = 23, 3
 FLOAT32 = {"dtype": torch.float32, "device": "cpu"}
@@ -74,7 +74,7 @@ def test_memory_maps_fit_by_full_batch(X, tmp_path):
 def test_an_epoch_is_a_permutation(
     n_block_elements, convert, given_rows, n_members, X, monkeypatch
 ):
-    monkeypatch.setattr("sk_deep._inputs._BLOCK_ELEMENTS", n_block_elements)
+    monkeypatch.setattr("sk_deep._data.sources._BLOCK_ELEMENTS", n_block_elements)
     members = () if n_members == 1 else (n_members,)
     rows = np.broadcast_to(np.arange(0, N, 2), (*members, 12)) if given_rows else None
     y = np.arange(N, dtype=float)
@@ -119,7 +119,7 @@ ROWS = [np.arange(3, 20), np.arange(15), np.arange(1, 23)]  # 17, 15 and 22 of 2
 def test_rows_that_fill_up_weigh_nothing(
     n_block_elements, with_weights, X, monkeypatch
 ):
-    monkeypatch.setattr("sk_deep._inputs._BLOCK_ELEMENTS", n_block_elements)
+    monkeypatch.setattr("sk_deep._data.sources._BLOCK_ELEMENTS", n_block_elements)
     y = np.arange(N, dtype=float)
     given = y.astype(np.float32) + 1
     data = Data(X, y, given if with_weights else None, rows=ROWS, **FLOAT32)

@@ -9,7 +9,8 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from test_options import ROWS
 
-from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor, _trees
+from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor
+from sk_deep._files import plain_tree
 from sk_deep.callbacks import Checkpoint
 
 SHORT = {"hidden_layer_sizes": (8,), "max_iter": 7, "random_state": 0}
@@ -45,7 +46,7 @@ def _resumed(model, folder, X, y, *, epochs=(3,), every=1, **options):
 
 
 def _assert_alike(found, expected):
-    ours, theirs = (_trees.dump(_state(one), {}) for one in (found, expected))
+    ours, theirs = (plain_tree.dump(_state(one), {}) for one in (found, expected))
     assert ours == theirs
 
 

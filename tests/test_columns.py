@@ -30,13 +30,14 @@ from sk_deep import (
     load,
     save,
 )
-from sk_deep._backprop import Autograd, ByHand, is_by_hand
-from sk_deep._columns import NUMERICAL_EMBEDDINGS, SCALINGS, encode_columns
-from sk_deep._embeddings import Periodic, draw_embeddings, embedding_size
+from sk_deep._data.columns import encode_columns
+from sk_deep._engine.gradients import Autograd, ByHand, is_by_hand
 from sk_deep._stacks import train
+from sk_deep.encodings import NUMERICAL_EMBEDDINGS, SCALINGS, embedding_size
 from sk_deep.exceptions import CorruptModelError
 from sk_deep.losses import Criterion
 from sk_deep.network import MLP
+from sk_deep.network._embeddings import Periodic, draw_embeddings
 
 N = 200
 RNG = np.random.RandomState(0)
@@ -508,7 +509,7 @@ def test_stacks_are_used(monkeypatch):
         sizes.append(len(members))
         train(members)
 
-    monkeypatch.setattr("sk_deep._tasks.train", spy)
+    monkeypatch.setattr("sk_deep._stacks.job.train", spy)
     search.fit(FRAME, Y)
     assert sizes == [9]
 

@@ -28,7 +28,7 @@ from sk_deep import (
     MLPClassifier,
     RecipeSearchCV,
 )
-from sk_deep._executor import StackExecutor
+from sk_deep._stacks.executor import StackExecutor
 
 GRID = {"alpha": [1e-4, 1e-2, 1.0], "learning_rate_init": [1e-3, 1e-2]}
 NETWORK = MLPClassifier((8,), max_iter=5, random_state=0)

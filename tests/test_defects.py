@@ -13,10 +13,13 @@ import test_promises_training as training
 import torch
 from campaign import CAMPAIGNS
 
-from sk_deep import MLPRegressor, _base, _prediction, _trees, persistence
-from sk_deep._base import BaseMLP
-from sk_deep._batches import Batches
-from sk_deep._net import Net
+from sk_deep import MLPRegressor, persistence
+from sk_deep._data.batches import Batches
+from sk_deep._engine import prediction
+from sk_deep._engine.net import Net
+from sk_deep._estimator import base
+from sk_deep._estimator.base import BaseMLP
+from sk_deep._files import plain_tree
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def _seeds_all(make_net):
 
 
 def _in_training_mode(function):
-    return lambda module: _prediction._quiet(module.train())
+    return lambda module: prediction._quiet(module.train())
 
 
 def _broadcasts(encode):
@@ -98,19 +101,19 @@ DEFECTS = {
         _without_files(files.test_promise_14_arrays_of_any_layout, TURNED),
     ),
     "the hash of a file is not looked at": Defect(
-        _trees,
+        plain_tree,
         "check_hash",
         lambda sound: lambda *args: None,
         _campaign("flipped bits"),
     ),
     "a fit seeds the global random states": Defect(
-        _base,
+        base,
         "make_net",
         _seeds_all,
         _without_files(training.test_promise_63_the_global_random_states_are_left),
     ),
     "predictions are made in training mode": Defect(
-        _prediction,
+        prediction,
         "_function",
         _in_training_mode,
         _campaign("predictions in threads"),
@@ -146,7 +149,7 @@ DEFECTS = {
         _without_files(training.test_promise_57_weights_are_repeats, "sgd"),
     ),
     "a pickle holds objects of torch": Defect(
-        _base,
+        base,
         "net_state",
         _shares_memory,
         _without_files(files.test_promise_03_a_pickle_names_nothing_of_torch, {}),

@@ -34,9 +34,9 @@ from sk_deep import (
     export,
     to_onnx,
 )
-from sk_deep._columns import NUMERICAL_EMBEDDINGS
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.dropouts import DROPOUTS
+from sk_deep.encodings import NUMERICAL_EMBEDDINGS
 from sk_deep.losses import INVERSE_LINKS, LOSSES, losses_on
 from sk_deep.network import MLP
 from sk_deep.normalizations import NORMALIZATIONS

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from sk_deep._files import atomic_write
+from sk_deep._files.atomic import atomic_write
 
 
 def _write(path, content=b"new"):

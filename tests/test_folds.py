@@ -7,9 +7,9 @@ import scipy.sparse
 from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 
 from sk_deep import MLPClassifier, MLPRegressor, load, save
-from sk_deep._options import n_folds
-from sk_deep._state import member_net
-from sk_deep._validation import Rows, split_folds
+from sk_deep._engine.state import member_net
+from sk_deep._estimator.checks import n_folds
+from sk_deep._estimator.validation import Rows, split_folds
 
 RNG = np.random.RandomState(0)
 X = RNG.standard_normal((90, 4))

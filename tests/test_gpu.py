@@ -19,11 +19,11 @@ from sk_deep import (
     BatchedGridSearchCV,
     MLPClassifier,
     MLPRegressor,
-    _backprop,
     load,
     save,
 )
-from sk_deep._graphs import Graphed
+from sk_deep._engine import gradients
+from sk_deep._engine.cuda_graphs import Graphed
 from sk_deep.callbacks import Checkpoint
 from sk_deep.losses import losses_on
 from sk_deep.solvers import SOLVERS
@@ -45,10 +45,10 @@ def graphs(monkeypatch):
     ways = []
 
     def differentiator(*args):
-        ways.append(_backprop.differentiator(*args))
+        ways.append(gradients.differentiator(*args))
         return ways[-1]
 
-    monkeypatch.setattr("sk_deep._net.differentiator", differentiator)
+    monkeypatch.setattr("sk_deep._engine.net.differentiator", differentiator)
     return ways
 
 

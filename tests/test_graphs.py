@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sk_deep import MLPClassifier, _backprop
-from sk_deep._backprop import differentiator
-from sk_deep._graphs import _N_BEFORE, Graphed
+from sk_deep import MLPClassifier
+from sk_deep._engine import gradients
+from sk_deep._engine.cuda_graphs import _N_BEFORE, Graphed
+from sk_deep._engine.gradients import differentiator
 from sk_deep.dropouts import DROPOUTS
 from sk_deep.losses import Criterion, losses_on
 from sk_deep.network import MLP
@@ -170,8 +171,8 @@ def test_fits(params, digits, monkeypatch):
     model = MLPClassifier(**params, max_iter=3, random_state=0, dtype="float64")
     expected = model.fit(*digits).predict_proba(digits[0])
     monkeypatch.setattr(
-        "sk_deep._net.differentiator",
-        lambda *args: Graphed(_backprop.differentiator(*args), FakeGraph),
+        "sk_deep._engine.net.differentiator",
+        lambda *args: Graphed(gradients.differentiator(*args), FakeGraph),
     )
     found = model.fit(*digits).predict_proba(digits[0])
     np.testing.assert_array_equal(found, expected)
@@ -189,10 +190,10 @@ def test_a_larger_batch_ends_it():
 
 
 def test_the_code_of_a_user_is_not_recorded():
-    assert _backprop.is_ours(_network(), CRITERION)
-    assert not _backprop.is_ours(_network(), Criterion(lambda raw, y: raw, "real"))
+    assert gradients.is_ours(_network(), CRITERION)
+    assert not gradients.is_ours(_network(), Criterion(lambda raw, y: raw, "real"))
     own = _network(activation=["relu", torch.nn.ReLU])
-    assert not _backprop.is_ours(own, CRITERION)
+    assert not gradients.is_ours(own, CRITERION)
 
 
 def test_the_cpu_has_no_graphs():

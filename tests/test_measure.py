@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor, diagnose
-from sk_deep._units import unit_states
+from sk_deep._engine.unit_states import unit_states
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.recipe import _measure
 

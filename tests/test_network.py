@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sk_deep._backprop import Autograd
+from sk_deep._engine.gradients import Autograd
 from sk_deep.losses import Criterion
 from sk_deep.network import MLP
 from sk_deep.normalizations import BatchNorm, LayerNorm

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sk_deep._paces import Pace, group_members
+from sk_deep._engine.rates import Pace, group_members
 from sk_deep.schedules import get_schedule
 
 RATE = 0.2

@@ -6,7 +6,7 @@ import torch
 from sklearn import linear_model, neural_network
 
 from sk_deep import MLPClassifier, MLPRegressor
-from sk_deep._penalty import decay, penalise
+from sk_deep._engine.penalty import decay, penalise
 from sk_deep.network import MLP
 
 RATIOS = [0.0, 0.3, 1.0]

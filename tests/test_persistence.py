@@ -26,7 +26,8 @@ from test_options import ROWS
 from test_trees import seal
 
 import sk_deep
-from sk_deep import MLPClassifier, MLPRegressor, _trees, load, persistence, save
+from sk_deep import MLPClassifier, MLPRegressor, load, persistence, save
+from sk_deep._files import plain_tree
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import CorruptModelError
 
@@ -63,7 +64,7 @@ def _assert_alike(found, expected):
     assert type(found) is type(expected)
     state, found_state = expected.__getstate__(), found.__getstate__()
     assert state.keys() == found_state.keys()
-    assert _trees.dump(state, {}) == _trees.dump(found_state, {})
+    assert plain_tree.dump(state, {}) == plain_tree.dump(found_state, {})
 
 
 # ---- what comes back -------------------------------------------------------------
@@ -224,9 +225,9 @@ def test_what_is_no_file(tmp_path):
 def _rewrite(path, change):
     """Change the content of a file behind its tree, with the right hash."""
     content = path.read_bytes()
-    tree, about = _trees.load(content), _trees.read_metadata(content)
+    tree, about = plain_tree.load(content), plain_tree.read_metadata(content)
     change(tree, about)
-    path.write_bytes(_trees.dump(tree, about))
+    path.write_bytes(plain_tree.dump(tree, about))
 
 
 def _set(*keys):

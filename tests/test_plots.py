@@ -21,7 +21,7 @@ from torch import nn
 
 import sk_deep
 from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor
-from sk_deep._units import unit_states
+from sk_deep._engine.unit_states import unit_states
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.plots import (
     ActivationDisplay,

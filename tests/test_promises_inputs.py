@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.model_selection import cross_val_predict
 
 from sk_deep import MLPClassifier, MLPRegressor
-from sk_deep._constant import best_constant
+from sk_deep._engine.best_constant import best_constant
 from sk_deep.exceptions import DivergenceError
 from sk_deep.losses import Criterion
 

@@ -27,7 +27,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import sk_deep
-from sk_deep import MLPClassifier, _trees, load, save, trusted_types
+from sk_deep import MLPClassifier, load, save, trusted_types
+from sk_deep._files import plain_tree
 from sk_deep.exceptions import CorruptModelError, DeviceFallbackWarning
 
 RNG = np.random.RandomState(0)
@@ -162,7 +163,7 @@ def test_promise_06_labels_come_back(labels, tmp_path):
 
 def test_promise_07_versions(tmp_path, monkeypatch):
     model = fitted()
-    monkeypatch.setattr("sk_deep._base.__version__", "0.0.1")
+    monkeypatch.setattr("sk_deep._estimator.base.__version__", "0.0.1")
     state = pickle.dumps(model)
     save(model, tmp_path / "model")
     monkeypatch.undo()
@@ -305,7 +306,7 @@ def test_promise_13_torchs_files_are_not_used():
     ids=["fortran", "strided", "reversed", "big-endian"],
 )
 def test_promise_14_arrays_of_any_layout(weights):
-    found = _trees.load(_trees.dump(weights, {}))
+    found = plain_tree.load(plain_tree.dump(weights, {}))
     np.testing.assert_array_equal(found, weights)
     assert found.dtype == np.float64
 

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor
-from sk_deep._batches import Data
+from sk_deep._data.batches import Data
 from sk_deep.exceptions import DivergenceError
 
 RNG = np.random.RandomState(0)
@@ -204,12 +204,12 @@ def test_promise_65_threads_and_chunks_change_little(monkeypatch):
     many = np.tile(X, (20, 1)).astype("f4")
     expected = model.predict_proba(many)
     n_threads = torch.get_num_threads()
-    monkeypatch.setattr("sk_deep._threads._ONE_THREAD_WORK", 0)
+    monkeypatch.setattr("sk_deep._engine.threads._ONE_THREAD_WORK", 0)
     for n in (1, 2):
         torch.set_num_threads(n)
         np.testing.assert_allclose(model.predict_proba(many), expected, atol=1e-5)
     torch.set_num_threads(n_threads)
-    monkeypatch.setattr("sk_deep._net._CHUNK_ELEMENTS", 1)
+    monkeypatch.setattr("sk_deep._engine.net._CHUNK_ELEMENTS", 1)
     np.testing.assert_allclose(model.predict_proba(many), expected, atol=1e-5)
 
 

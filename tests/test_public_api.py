@@ -43,6 +43,7 @@ PUBLIC_MODULES = {
     "augmentation",
     "callbacks",
     "dropouts",
+    "encodings",
     "exceptions",
     "export",
     "initializers",
@@ -258,9 +259,9 @@ def test_all_docstrings_are_found():
     assert {"sk_deep.MLPClassifier.fit", "sk_deep.MLPRegressor.partial_fit"} <= set(
         _public_names()
     )
-    assert "sk_deep.network.MLP.forward" in _inner_names()
+    assert "sk_deep.network._mlp.MLP.forward" in _inner_names()
     assert "sk_deep.losses.Loss.is_legal" not in _inner_names()  # a field
-    assert "sk_deep._base.Interval" not in _inner_names()  # an import
+    assert "sk_deep._estimator.parameters.Interval" not in _inner_names()  # an import
 
 
 # ---- pages -----------------------------------------------------------------------

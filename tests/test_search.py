@@ -54,12 +54,9 @@ from sk_deep import (
     BatchedRandomizedSearchCV,
     MLPClassifier,
     MLPRegressor,
-    _executor,
-    _stacks,
-    _tasks,
 )
-from sk_deep._executor import StackExecutor
-from sk_deep._stacks import train
+from sk_deep._stacks import executor, job, train
+from sk_deep._stacks.executor import StackExecutor
 
 N_ROWS = 76  # of which folds of a third are unequal, and leave a last batch of one row
 WEIGHT = np.linspace(0, 2, N_ROWS)
@@ -1057,7 +1054,7 @@ def test_stacks_have_at_most_so_many_members(batch_members, monkeypatch, theirs)
         sizes.append(len(members))
         train(members)
 
-    monkeypatch.setattr(_tasks, "train", spied)
+    monkeypatch.setattr(job, "train", spied)
     ours, X = _fit(BatchedGridSearchCV, MIXED, batch_members=batch_members)
     assert max(sizes) == batch_members
     assert sum(sizes) == 3 * 6  # folds, and candidates that can be members
@@ -1077,7 +1074,7 @@ def test_inputs_are_prepared_as_memory_allows(monkeypatch):
     monkeypatch.setattr(StackExecutor, "_fit_steps", spied)
     for n_bytes, expected in ((1, [1] * 9), (5 * 8 * X.size, [5, 4]), (2**30, [9])):
         counts.clear()
-        monkeypatch.setattr(_executor, "_INPUT_BYTES", n_bytes)
+        monkeypatch.setattr(executor, "_INPUT_BYTES", n_bytes)
         ours, _ = _fit(BatchedGridSearchCV, case)
         assert counts == expected  # three splits, and as many numbers of components
         _assert_equal(theirs, ours, X)
@@ -1251,14 +1248,14 @@ def test_sparse_labels_go_into_stacks(capsys):
 
 
 def test_networks_are_let_go_after_their_scores(monkeypatch):
-    kept, run = [], _tasks.Job.run
+    kept, run = [], job.Job.run
 
     def spied(job, *data):
         results = run(job, *data)
         kept.extend(task.network for task in job.tasks)
         return results
 
-    monkeypatch.setattr(_executor.Job, "run", spied)
+    monkeypatch.setattr(executor.Job, "run", spied)
     _fit(BatchedGridSearchCV, CASES["rates"])
     assert kept
     params = set(kept[0].get_params())
@@ -1281,14 +1278,14 @@ def test_callbacks_of_scikit_learn_are_told_of_all_fits(kind):
 
 
 def test_weights_of_many_inputs_share_their_memory(monkeypatch):
-    shapes, make = [], _stacks._weights
+    shapes, make = [], train._weights
 
     def spied(picks, places, n_rows):
         weight, sets = make(picks, places, n_rows)
         shapes.append(weight.shape)
         return weight, sets
 
-    monkeypatch.setattr(_stacks, "_weights", spied)
+    monkeypatch.setattr(train, "_weights", spied)
     X, y = _data("binary")
     pipeline = Pipeline([("pca", PCA(random_state=0)), ("net", _network("binary"))])
     grid = {"pca__whiten": [False, True]}
@@ -1367,7 +1364,7 @@ def test_scorer_objects_share_a_stack(monkeypatch):
         sizes.append(len(members))
         train(members)
 
-    monkeypatch.setattr(_tasks, "train", spied)
+    monkeypatch.setattr(job, "train", spied)
     scorer = make_scorer(log_loss, **PROBABILITIES)
     case = Case(
         "binary", {"alpha": [0.1, 1.0]}, {"early_stopping": True, "scoring": scorer}

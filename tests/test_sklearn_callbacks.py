@@ -28,9 +28,9 @@ from sk_deep import (
     BatchedRandomizedSearchCV,
     MLPClassifier,
     MLPRegressor,
-    _base,
-    _tasks,
 )
+from sk_deep._estimator import base
+from sk_deep._stacks import job
 from sk_deep.exceptions import DivergenceError
 
 CLASSES = [MLPClassifier, MLPRegressor]
@@ -308,7 +308,7 @@ def test_what_is_done_to_a_snapshot_does_not_touch_the_fit():
 
 
 def test_snapshots_are_made_for_those_who_ask(monkeypatch):
-    monkeypatch.setattr(_base, "copy_in_training", _raise(AssertionError))
+    monkeypatch.setattr(base, "copy_in_training", _raise(AssertionError))
     X, y = _data(MLPClassifier)
     counter = Counter()
     MLPClassifier(**PARAMS).set_callbacks(counter).fit(X, y)
@@ -487,7 +487,7 @@ def _search(kind, **options):
 @pytest.fixture
 def stacks(monkeypatch):
     """Sizes of the stacks that searches train in this thread."""
-    sizes, train, here = [], _tasks.train, threading.get_ident()
+    sizes, train, here = [], job.train, threading.get_ident()
 
     def spied(members):
         # a search that failed before may leave a job at work in another thread
@@ -495,7 +495,7 @@ def stacks(monkeypatch):
             sizes.append(len(members))
         train(members)
 
-    monkeypatch.setattr(_tasks, "train", spied)
+    monkeypatch.setattr(job, "train", spied)
     return sizes
 
 
@@ -564,7 +564,7 @@ def test_callbacks_on_a_network_of_a_search_see_each_epoch(stacks):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_fits_are_told_as_jobs_finish(n_jobs, monkeypatch):
     X, y = _data(MLPClassifier)
-    begun, told, run = [], threading.Event(), _tasks.Job.run
+    begun, told, run = [], threading.Event(), job.Job.run
     n_told, in_time = [], []
 
     def spied(job, *data):
@@ -573,7 +573,7 @@ def test_fits_are_told_as_jobs_finish(n_jobs, monkeypatch):
             in_time.append(told.wait(timeout=20))
         return run(job, *data)
 
-    monkeypatch.setattr(_tasks.Job, "run", spied)
+    monkeypatch.setattr(job.Job, "run", spied)
 
     class Teller(Recorder):
         def on_fit_task_end(self, estimator, context):

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from skorch.callbacks import Callback
 
 from sk_deep import MLPClassifier, MLPRegressor
-from sk_deep._sparse import SparseRows, is_worth_it
+from sk_deep._data.sparse import SparseRows, is_worth_it
 
 N, N_FEATURES = 60, 40
 SMALL = {
@@ -147,7 +147,7 @@ def test_sparse_rows_are_multiplied(params, made_dense):
 
 @pytest.mark.parametrize("params", IS_MADE_DENSE)
 def test_sparse_rows_are_made_dense_by_batch(params, made_dense, monkeypatch):
-    monkeypatch.setattr("sk_deep._inputs._BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr("sk_deep._data.sources._BLOCK_ELEMENTS", 1)
     X, y = _sparse(), _labels()
     model = MLPClassifier(**{**SMALL, **params})
     expected = model.fit(X.toarray(), y).predict_proba(X.toarray())

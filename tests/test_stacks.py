@@ -13,9 +13,16 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
-from sk_deep import MLPClassifier, MLPRegressor, _stacks
-from sk_deep._members import Source, freeze, make_members, reason_against, structure
-from sk_deep._prediction import member_outputs
+from sk_deep import MLPClassifier, MLPRegressor
+from sk_deep._engine.prediction import member_outputs
+from sk_deep._stacks import train
+from sk_deep._stacks.members import (
+    Source,
+    freeze,
+    make_members,
+    reason_against,
+    structure,
+)
 
 N_ROWS, N_FEATURES, N_MEMBERS = 70, 4, 7
 LENGTHS = (50, 47, 49, 45, 48, 46, 46)  # five batches of at most ten rows; as
@@ -100,13 +107,13 @@ class Spy(list):
 
     def __init__(self, monkeypatch):
         super().__init__()
-        make = _stacks._make_net
+        make = train._make_net
 
         def spied(members):
             self.append(len(members))
             return make(members)
 
-        monkeypatch.setattr(_stacks, "_make_net", spied)
+        monkeypatch.setattr(train, "_make_net", spied)
 
 
 # ---- the cases ---------------------------------------------------------------------
@@ -307,7 +314,7 @@ def test_members_are_single_fits(case, leaves, monkeypatch):
     members = _members([clone(one) for one in estimators], data, rows, case.weight)
     assert len({member.shape() for member in members}) == 1
     sizes = Spy(monkeypatch)
-    _stacks.train(members)
+    train.train(members)
     assert sizes == SHRINKS_TO
     for member, single in zip(members, singles, strict=True):
         _assert_is(member, single)
@@ -338,7 +345,7 @@ def test_plateaus_slow_down_their_member_alone(early_stopping, monkeypatch):
     data, rows = _data("regression"), _rows(LENGTHS[:6])
     members = _members([clone(one) for one in estimators], data, rows)
     sizes = Spy(monkeypatch)
-    _stacks.train(members)
+    train.train(members)
     assert len(sizes) > 1
     curves = []
     for estimator, member, own in zip(estimators, members, rows, strict=True):
@@ -355,7 +362,7 @@ def test_a_stack_of_one_is_a_fit_with_its_noise(params):
     data, (rows,) = _data("regression"), _rows(LENGTHS[:1])
     params = {**BASE, **params, "max_iter": 5, "random_state": 0}
     (member,) = _members([MLPRegressor(**params)], data, [rows])
-    _stacks.train([member])
+    train.train([member])
     _assert_is(member, _fit(MLPRegressor(**params), data, rows))
 
 
@@ -375,7 +382,7 @@ def test_members_may_have_inputs_of_their_own(is_sparse):
         rows = _rows()[i]
         members += make_members(estimator, _source(estimator, own, y, rows), None)
         singles.append(_fit(estimator, (own, y), rows))
-    _stacks.train(members)
+    train.train(members)
     for member, single in zip(members, singles, strict=True):
         _assert_is(member, single)
 
@@ -402,7 +409,7 @@ def test_validation_rows_that_are_given(scoring, weight):
         target = estimator._encode(y[valid], fresh=False, incremental=True)
         validation = Source(X, valid, y[valid], target), valid_weight
         members += make_members(estimator, source, own_weight, validation)
-    _stacks.train(members)
+    train.train(members)
     for member, single in zip(members, singles, strict=True):
         _assert_is(member, single)
         scores = [row["valid_score"] for row in member.history]
@@ -432,7 +439,7 @@ def test_members_that_go_on_move_to_smaller_stacks(epochs, expected, monkeypatch
     ]
     members = _members(estimators, data, rows)
     sizes = Spy(monkeypatch)
-    _stacks.train(members)
+    train.train(members)
     assert sizes == expected
     assert [len(member.history) for member in members] == epochs
     assert all(smaller < 3 / 4 * size for size, smaller in pairwise(sizes))
@@ -451,7 +458,7 @@ def test_members_tell_whether_they_converged():
         for i, (tol, n) in enumerate(settings)
     ]
     members = _members([clone(one) for one in estimators], data, rows)
-    _stacks.train(members)
+    train.train(members)
     expected = []
     for estimator, own in zip(estimators, rows, strict=True):
         with warnings.catch_warnings(record=True) as caught:
@@ -474,7 +481,7 @@ def test_a_member_that_diverges_leaves_the_others(estimator, early_stopping):
         for i, rate in enumerate([0.05, 1e200, 0.02, 0.1, 0.05])
     ]
     members = _members([clone(one) for one in estimators], data, rows)
-    _stacks.train(members)
+    train.train(members)
     has_diverged = [member.has_diverged for member in members]
     assert has_diverged == [False, True, False, False, False]
     assert len(members[1].history) < 6
@@ -519,9 +526,9 @@ def _left(case):
         for estimator, own in zip(estimators, rows, strict=True)
     ]
     members = _members(estimators, data, rows)
-    _stacks.train(members)
+    train.train(members)
     for estimator in estimators:
-        _stacks.adopt([one for one in members if one.estimator is estimator])
+        train.adopt([one for one in members if one.estimator is estimator])
     return data, rows, estimators, singles
 
 
@@ -601,14 +608,14 @@ def test_predictors(case):
         estimator(**BASE, **params, max_iter=2 + i, random_state=i) for i in range(4)
     ]
     members = _members([clone(one) for one in estimators], data, rows)
-    _stacks.train(members)
+    train.train(members)
     X = data[0]
     expected = [
         _fit(one, data, own)._outputs(X)
         for one, own in zip(estimators, rows, strict=True)
     ]
     for chosen in ([0, 1, 2, 3], [3, 1], [2]):
-        net = _stacks.predictor([members[i] for i in chosen])
+        net = train.predictor([members[i] for i in chosen])
         found = member_outputs(net, X)
         assert found.shape == (len(chosen), *expected[0].shape)
         for outputs, i in zip(found, chosen, strict=True):
@@ -625,13 +632,13 @@ def test_predictors_with_probabilities_of_their_own(kind, schedule):
         for i, p in enumerate([0.2, 0.5, 0.7])
     ]
     members = _members(estimators, data, rows)
-    _stacks.train(members)
+    train.train(members)
     X = data[0]
-    together = member_outputs(_stacks.predictor(members), X)
-    alone = [member_outputs(_stacks.predictor([one]), X)[0] for one in members]
+    together = member_outputs(train.predictor(members), X)
+    alone = [member_outputs(train.predictor([one]), X)[0] for one in members]
     np.testing.assert_allclose(together, alone, rtol=1e-9)
     for estimator, member, outputs in zip(estimators, members, alone, strict=True):
-        _stacks.adopt([member])
+        train.adopt([member])
         np.testing.assert_allclose(estimator.predict(X), outputs.ravel(), rtol=1e-9)
     if kind == "standout":  # of the last of the epochs
         kept = torch.stack([member.flat_buffers for member in members]).numpy()
@@ -656,10 +663,10 @@ def test_scorers_that_look_into_members_of_different_dropout(kind):
         for i, p in enumerate([0.2, 0.5, 0.7])
     ]
     members = _members(estimators, data, rows)
-    _stacks.train(members)
+    train.train(members)
     for member in members:
         best = int(np.argmax([row["valid_score"] for row in member.history]))
-        _stacks.adopt([member])
+        train.adopt([member])
         valid = member.valid.rows
         X, y = (part[member.train.source.rows[valid]] for part in data)
         score = _weights_of(member.estimator, X, y)

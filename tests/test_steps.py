@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sk_deep import _steps
-from sk_deep._steps import MeanLoss, Step, total_loss
+from sk_deep._engine import mean_loss
+from sk_deep._engine.mean_loss import MeanLoss, Step, total_loss
 from sk_deep.losses import Criterion
 
 SIZES = (7, 7, 7, 3)
@@ -47,7 +47,7 @@ def _steps_and_mean(members, rng, *, weighted, penalised, known):
 @pytest.mark.parametrize("members", [(), (3,)])
 @pytest.mark.parametrize("n_pending", [0, 20, 2**16])
 def test_mean(n_pending, members, weighted, penalised, known, rng, monkeypatch):
-    monkeypatch.setattr(_steps, "_PENDING_ELEMENTS", n_pending)
+    monkeypatch.setattr(mean_loss, "_PENDING_ELEMENTS", n_pending)
     options = {"weighted": weighted, "penalised": penalised, "known": known}
     steps, expected = _steps_and_mean(members, rng, **options)
     mean = MeanLoss(Criterion("squared_error", "real"))
@@ -66,7 +66,7 @@ def test_total_needs_no_gradient(rng):
 
 
 def test_steps_wait_in_a_bounded_number(monkeypatch):
-    monkeypatch.setattr(_steps, "_PENDING_ELEMENTS", 10)
+    monkeypatch.setattr(mean_loss, "_PENDING_ELEMENTS", 10)
     mean = MeanLoss(Criterion("squared_error", "real"))
     for _ in range(50):
         mean.add(Step(torch.zeros(3, 1), torch.ones(3, 1), 3))

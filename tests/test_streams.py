@@ -12,9 +12,10 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, make_scorer
 
-from sk_deep import MLPClassifier, MLPRegressor, _inputs
-from sk_deep._batches import Batches, Data
-from sk_deep._inputs import drop_pages, is_stream, shuffle_pieces
+from sk_deep import MLPClassifier, MLPRegressor
+from sk_deep._data import sources
+from sk_deep._data.batches import Batches, Data
+from sk_deep._data.sources import drop_pages, is_stream, shuffle_pieces
 
 N, N_FEATURES = 900, 16
 ROW = 4 * N_FEATURES
@@ -25,10 +26,10 @@ PARAMS = {**PARAMS, "random_state": 0}
 @pytest.fixture
 def sizes(monkeypatch):
     """Make small maps streams: blocks of 100 rows, pieces of 10 and windows of 200."""
-    monkeypatch.setattr(_inputs, "_BLOCK_ELEMENTS", 100 * N_FEATURES)
-    monkeypatch.setattr(_inputs, "_STREAM_BYTES", 0)
-    monkeypatch.setattr(_inputs, "_PIECE_BYTES", 10 * ROW)
-    monkeypatch.setattr(_inputs, "_WINDOW_BYTES", 200 * ROW)
+    monkeypatch.setattr(sources, "_BLOCK_ELEMENTS", 100 * N_FEATURES)
+    monkeypatch.setattr(sources, "_STREAM_BYTES", 0)
+    monkeypatch.setattr(sources, "_PIECE_BYTES", 10 * ROW)
+    monkeypatch.setattr(sources, "_WINDOW_BYTES", 200 * ROW)
 
 
 @pytest.fixture
@@ -201,7 +202,7 @@ def _resident():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_pages_are_let_go(mapped, monkeypatch):
-    monkeypatch.setattr(_inputs, "_STREAM_BYTES", 2**20)
+    monkeypatch.setattr(sources, "_STREAM_BYTES", 2**20)
     stream = mapped(np.ones(2**26, np.uint8).reshape(-1, 2**10))
     before = _resident()
     stream.sum()
@@ -218,7 +219,7 @@ def test_changes_in_memory_are_kept(X, mapped, sizes):
 
 
 def _kinds(own, path):
-    _inputs._STREAM_BYTES = 0  # of a worker
+    sources._STREAM_BYTES = 0  # of a worker
     given = np.load(path, mmap_mode="r")
     return [isinstance(X, np.memmap) and is_stream(X) for X in (own, given)]
 

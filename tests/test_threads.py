@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sk_deep import MLPClassifier
-from sk_deep._threads import threads_for
+from sk_deep._engine.threads import threads_for
 
 SMALL, LARGE = 10, 10**9
 

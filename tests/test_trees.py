@@ -8,8 +8,8 @@ import pytest
 import safetensors.numpy
 from numpy.random import RandomState
 
-from sk_deep import _trees
-from sk_deep._trees import dump, load, read_metadata
+from sk_deep._files import plain_tree
+from sk_deep._files.plain_tree import dump, load, read_metadata
 from sk_deep.exceptions import CorruptModelError
 
 PLAIN = [
@@ -119,9 +119,12 @@ def test_no_flip_of_a_bit_is_read(rng):
 
 def seal(manifest, tensors=()):
     """Write a file whose hash is right, whatever its manifest."""
-    told = json.dumps({"sha256": _trees._NO_HASH, "manifest": manifest})
+    told = json.dumps({"sha256": plain_tree._NO_HASH, "manifest": manifest})
     content = safetensors.numpy.save(dict(tensors), {"sk_deep": told})
-    hashes = _trees._place(_trees._NO_HASH), _trees._place(_trees._hash(content))
+    hashes = (
+        plain_tree._place(plain_tree._NO_HASH),
+        plain_tree._place(plain_tree._hash(content)),
+    )
     return content.replace(*hashes, 1)
 
 
@@ -168,7 +171,7 @@ def test_a_random_state_reads_its_own_words_only(position):
     state = RandomState(0).get_state(legacy=False)
     state["state"]["pos"] = position
     arrays = {}
-    manifest = {"random_state": _trees._encode(state, arrays, "")}
+    manifest = {"random_state": plain_tree._encode(state, arrays, "")}
     with pytest.raises(CorruptModelError, match="a position in 624 words"):
         load(seal(manifest, arrays))
 

@@ -10,7 +10,7 @@ from scipy import special
 from torch import nn
 
 from sk_deep import MLPClassifier, MLPRegressor
-from sk_deep._units import unit_states
+from sk_deep._engine.unit_states import unit_states
 
 N = 60
 

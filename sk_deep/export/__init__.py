@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from sk_deep._files import atomic_write
+from sk_deep._files.atomic import atomic_write
 from sk_deep.export._converters import check_size, check_skl2onnx, register
 from sk_deep.export._inputs import inputs_of, plain, settle_inputs
 

@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from sk_deep._columns import SCALINGS, bounds_of_bins
+from sk_deep._data.columns import bounds_of_bins
+from sk_deep.encodings import SCALINGS
 from sk_deep.export._network import Graph
 
 _FAR = 1e4  # times a bound, where what is bounded no longer grows
 
 
 def encoded(graph: Graph, columns: Mapping[str, Any], x: str) -> str:
-    """Impute, scale and encode numbers, as `sk_deep._columns.encode_columns`.
+    """Impute, scale and encode numbers, as `sk_deep._data.columns.encode_columns`.
 
     Parameters
     ----------

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_deep._classifier import BaseMLPClassifier, MLPClassifier
+from sk_deep._classifier import MLPClassifier
+from sk_deep._estimator.base_classifier import BaseMLPClassifier
 from sk_deep._regressor import MLPRegressor
 from sk_deep._tabular import TabularMLPClassifier, TabularMLPRegressor
 from sk_deep.export._columns import encoded

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sk_deep._units import unit_states
+from sk_deep._engine.unit_states import unit_states
 from sk_deep.activations import get_activation
 from sk_deep.plots._networks import fitted_network, inputs_of_network
 from sk_deep.plots._shapes import grid, unit_shapes

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from sk_deep._options import is_full_batch
+from sk_deep._estimator.checks import is_full_batch
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.plots._networks import layer_names, network_in, unwrap
 from sk_deep.plots._style import (

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sk_deep._net import Net
-from sk_deep._state import net_from_state, net_state
-from sk_deep._threads import threads_for
+from sk_deep._engine.net import Net
+from sk_deep._engine.state import net_from_state, net_state
+from sk_deep._engine.threads import threads_for
 from sk_deep.network import Hidden
 from sk_deep.normalizations import BatchNorm
 

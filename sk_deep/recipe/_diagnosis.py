@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn import config_context
 from sklearn.utils import check_random_state
 
-from sk_deep._base import BaseMLP
+from sk_deep._estimator.base import BaseMLP
 from sk_deep.plots import DiagnosisDisplay
 from sk_deep.recipe._measure import Measurements, Study, measure, network_of
 from sk_deep.recipe._moves import Suggestion

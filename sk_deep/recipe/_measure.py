@@ -22,10 +22,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_consistent_length
 
-from sk_deep import _options
-from sk_deep._columns import reads_columns
 from sk_deep._compat import num_samples, safe_split
-from sk_deep._units import unit_states
+from sk_deep._data.columns import reads_columns
+from sk_deep._engine.unit_states import unit_states
+from sk_deep._estimator import checks
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import DivergenceError
 from sk_deep.recipe._moves import Facts, present_rate
@@ -224,7 +224,7 @@ class Study:
         """Fit a copy on the rows of a split, and watch it."""
         model = clone(self.estimator)
         network = network_of(model)
-        if not _options.is_full_batch(network):
+        if not checks.is_full_batch(network):
             watched = [*(network.callbacks or []), LayerMonitor()]
             network.set_params(callbacks=watched)
         X, y = safe_split(model, self.X, self.y, train)
@@ -364,9 +364,9 @@ class Study:
         sec. 3.3.
         """
         network, (train, test) = self.network, self.splits[0]
-        if _options.is_full_batch(network):
+        if checks.is_full_batch(network):
             return Sweep(None, np.empty(0), np.empty(0), 0)
-        n_steps = -(-len(train) // _options.batch_size(network, len(train)))
+        n_steps = -(-len(train) // checks.batch_size(network, len(train)))
         n_epochs = int(min(network.max_iter, max(5, -(-_SHORT_STEPS // n_steps))))
         present = present_rate(network)
         rates = [present * factor for factor in RATE_FACTORS]

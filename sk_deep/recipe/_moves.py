@@ -18,8 +18,8 @@ import numpy as np
 from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
 
-from sk_deep import _options
-from sk_deep._base import BaseMLP
+from sk_deep._estimator import checks
+from sk_deep._estimator.base import BaseMLP
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.solvers import get_solver
@@ -208,11 +208,11 @@ def _others(value: Any, values: Iterable) -> list:
 
 def _steps_at_random(network) -> bool:
     """Whether it trains on batches, as all solvers but the full-batch one do."""
-    return not _options.is_full_batch(network)
+    return not checks.is_full_batch(network)
 
 
 def _units(network) -> list[int]:
-    return _options.hidden_units(network)
+    return checks.hidden_units(network)
 
 
 def may_skip(units: Iterable[int]) -> bool:
@@ -263,7 +263,7 @@ def _loss(network, facts):
 def _mini_batch(network, facts):
     if not _steps_at_random(network):
         return {}
-    present = _options.batch_size(network, facts.n_samples)
+    present = checks.batch_size(network, facts.n_samples)
     sizes = {2 ** round(np.log2(present / times)) for times in _SMALLER_BATCHES}
     smaller = sorted(size for size in sizes if 8 <= size < present)
     return {"batch_size": smaller} if smaller else {}

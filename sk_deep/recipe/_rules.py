@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_deep._columns import reads_columns
+from sk_deep._data.columns import reads_columns
 from sk_deep.recipe._measure import Measurements, Scores, network_of, prefix_of
 from sk_deep.recipe._moves import MOVES, Suggestion, suggest
 

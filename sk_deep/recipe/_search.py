@@ -14,7 +14,6 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 
-from sk_deep._base import BaseMLP
 from sk_deep._compat import (
     BaseSearchCV,
     Interval,
@@ -23,7 +22,8 @@ from sk_deep._compat import (
     given_to,
     num_samples,
 )
-from sk_deep._executor import train_in_stacks
+from sk_deep._estimator.base import BaseMLP
+from sk_deep._stacks.executor import train_in_stacks
 from sk_deep.recipe._diagnosis import diagnose
 from sk_deep.recipe._measure import network_of, scores_in
 from sk_deep.recipe._moves import Facts, Suggestion, find_network

@@ -7,7 +7,7 @@ from numpy.random import RandomState
 from scipy.stats import loguniform
 from sklearn.base import clone
 
-from sk_deep import _options
+from sk_deep._estimator import checks
 from sk_deep.recipe._moves import MOVES, Facts, is_same, may_skip, present_rate
 
 # Numbers whose logarithm counts: what a search covers at least, and the factor by which
@@ -85,13 +85,13 @@ class Space:
         self.facts = facts
         self.values: dict[str, list] = {}
         self.ranges: dict[str, tuple[float, float]] = {}
-        if not _options.hidden_units(network):
+        if not checks.hidden_units(network):
             network = clone(network).set_params(hidden_layer_sizes=_UNITS)
         solvers = MOVES["solver"].grid(network, facts)["solver"]
-        for solver in solvers if _options.is_full_batch(network) else [None, *solvers]:
+        for solver in solvers if checks.is_full_batch(network) else [None, *solvers]:
             self._add_moves(network, solver)
         for name in self.values.keys() - _BESIDE.keys():
-            if name != "solver" or not _options.is_full_batch(network):
+            if name != "solver" or not checks.is_full_batch(network):
                 self._add(name, [_own(network, name)])
         self._leave_what_can_skip()
 
@@ -185,7 +185,7 @@ class Space:
         choices : list of dict
             Parameters and their values, the plainest choice first.
         """
-        units = _options.hidden_units(network)
+        units = checks.hidden_units(network)
         layers = {} if units else {"hidden_layer_sizes": _UNITS}
         rows = [{**layers, **row} for row in _USUAL]
         return [
@@ -211,7 +211,7 @@ class Space:
             Those that change, and what is set back beside them; none where a network
             has no hidden layer, for many act on one.
         """
-        if not all(map(_options.hidden_units, (network, other))):
+        if not all(map(checks.hidden_units, (network, other))):
             return {}
         changed = {
             name: _own(other, name)
@@ -277,5 +277,5 @@ def _own(network, name: str) -> Any:
     if name == "learning_rate_init":
         return present_rate(network)
     if name == "hidden_layer_sizes":
-        return tuple(_options.hidden_units(network))
+        return tuple(checks.hidden_units(network))
     return getattr(network, name)

@@ -17,7 +17,7 @@ from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import ParameterGrid
 
-from sk_deep._members import freeze
+from sk_deep._stacks.members import freeze
 from sk_deep.recipe._moves import (
     MOVES,
     TESTING,

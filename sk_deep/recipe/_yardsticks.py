@@ -12,8 +12,8 @@ from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.multiclass import type_of_target
 
-from sk_deep._columns import reads_columns
 from sk_deep._compat import num_samples
+from sk_deep._data.columns import reads_columns
 
 _PLAIN = {"hidden_layer_sizes": (128,), "max_iter": 100}
 

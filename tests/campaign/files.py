@@ -26,7 +26,8 @@ from sklearn.preprocessing import StandardScaler
 
 import sk_deep
 from campaign._common import Campaign, Outcome, quiet
-from sk_deep import MLPClassifier, MLPRegressor, _trees, load, persistence, save
+from sk_deep import MLPClassifier, MLPRegressor, load, persistence, save
+from sk_deep._files import plain_tree
 from sk_deep.exceptions import CorruptModelError
 
 X, Y = load_iris(return_X_y=True)
@@ -262,10 +263,10 @@ def splices(n, folder):
 
 def _sealed(change):
     """Write a network's file with a changed tree or metadata, and the right hash."""
-    tree = _trees.load(persistence._dump(_fitted(activation="maxout")))
+    tree = plain_tree.load(persistence._dump(_fitted(activation="maxout")))
     about = {"format": 1, "versions": {}}
     change(tree, about)
-    return _trees.dump(tree, about)
+    return plain_tree.dump(tree, about)
 
 
 def _set(*keys):
@@ -333,19 +334,25 @@ def _nested(depth):
 
 def _manifest(manifest, tensors=()):
     """Write any manifest, with the right hash."""
-    told = {"sha256": _trees._NO_HASH, "format": 1, "manifest": manifest}
-    content = safetensors.numpy.save(dict(tensors), {_trees._KEY: json.dumps(told)})
-    places = _trees._place(_trees._NO_HASH), _trees._place(_trees._hash(content))
+    told = {"sha256": plain_tree._NO_HASH, "format": 1, "manifest": manifest}
+    content = safetensors.numpy.save(dict(tensors), {plain_tree._KEY: json.dumps(told)})
+    places = (
+        plain_tree._place(plain_tree._NO_HASH),
+        plain_tree._place(plain_tree._hash(content)),
+    )
     return content.replace(*places, 1)
 
 
 def _table(**info):
     """Write a table of tensors by hand."""
     told = json.dumps(
-        {"sha256": _trees._NO_HASH, "format": 1, "manifest": {"array": "0"}}
+        {"sha256": plain_tree._NO_HASH, "format": 1, "manifest": {"array": "0"}}
     )
-    content = _raw({"__metadata__": {_trees._KEY: told}, **info}, bytes(64))
-    places = _trees._place(_trees._NO_HASH), _trees._place(_trees._hash(content))
+    content = _raw({"__metadata__": {plain_tree._KEY: told}, **info}, bytes(64))
+    places = (
+        plain_tree._place(plain_tree._NO_HASH),
+        plain_tree._place(plain_tree._hash(content)),
+    )
     return content.replace(*places, 1)
 
 
@@ -610,7 +617,9 @@ def mutated_manifests(n, folder):
         persistence._dump(_fitted()),
         persistence._dump(_fitted(normalization="batch", n_members=2, warm_start=True)),
     ]
-    seeds = [(_trees._read_header(one), safetensors.numpy.load(one)) for one in seeds]
+    seeds = [
+        (plain_tree._read_header(one), safetensors.numpy.load(one)) for one in seeds
+    ]
     for i in range(n):
         header, tensors = rng.choice(seeds)
         manifest = json.loads(json.dumps(header["manifest"]))

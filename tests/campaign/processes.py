@@ -257,16 +257,16 @@ def kill_while_fitting(n, folder):
 # ---- failures within a fit -----------------------------------------------------------
 
 PLACES = {
-    "optimizer": "sk_deep._net.Net.train_step",
-    "gradient": "sk_deep._net.Net.gradient",
-    "validation": "sk_deep._net.Net.validation_step",
+    "optimizer": "sk_deep._engine.net.Net.train_step",
+    "gradient": "sk_deep._engine.net.Net.gradient",
+    "validation": "sk_deep._engine.net.Net.validation_step",
     "score": "sk_deep.callbacks.ValidationScore.on_epoch_end",
     "stopping": "sk_deep.callbacks.Stopping.on_epoch_end",
-    "history": "sk_deep._net.Net.record",
-    "rates": "sk_deep._net.Net._set_rates",
-    "kept weights": "sk_deep._net.Net.keep",
-    "end of the epoch": "sk_deep._net.Net.end_epoch",
-    "batches": "sk_deep._batches.Batches.__iter__",
+    "history": "sk_deep._engine.net.Net.record",
+    "rates": "sk_deep._engine.net.Net._set_rates",
+    "kept weights": "sk_deep._engine.net.Net.keep",
+    "end of the epoch": "sk_deep._engine.net.Net.end_epoch",
+    "batches": "sk_deep._data.batches.Batches.__iter__",
 }
 ERRORS = (RuntimeError, MemoryError, OSError, torch.OutOfMemoryError)
 

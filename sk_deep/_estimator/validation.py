@@ -13,11 +13,11 @@ from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import train_test_split
 
-from sk_deep._batches import Data
 from sk_deep._compat import predicts_only
-from sk_deep._net import Net
-from sk_deep._state import member_net
-from sk_deep._tensors import float_dtype
+from sk_deep._data.batches import Data
+from sk_deep._data.tensors import float_dtype
+from sk_deep._engine.net import Net
+from sk_deep._engine.state import member_net
 
 
 class Validation(NamedTuple):

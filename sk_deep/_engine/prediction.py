@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sk_deep._compat import is_hooked
-from sk_deep._inputs import drop_pages
-from sk_deep._net import ROW_GROUP, Net
-from sk_deep._sparse import SparseRows
-from sk_deep._state import net_from_state, net_state
-from sk_deep._tensors import as_tensor, float_dtype
-from sk_deep._threads import threads_for
+from sk_deep._data.sources import drop_pages
+from sk_deep._data.sparse import SparseRows
+from sk_deep._data.tensors import as_tensor, float_dtype
+from sk_deep._engine.net import ROW_GROUP, Net
+from sk_deep._engine.state import net_from_state, net_state
+from sk_deep._engine.threads import threads_for
 from sk_deep.exceptions import DivergenceError
 from sk_deep.network import MLP
 

@@ -7,7 +7,7 @@ the pair and leaves it inert.
 
 import functools
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
@@ -17,19 +17,18 @@ import torch
 from skorch.callbacks import Callback, LRScheduler, ParamMapper
 from torch import nn
 
-from sk_deep._columns import NUMERICAL_EMBEDDINGS, embedded
 from sk_deep._compat import is_in_bad_fork
-from sk_deep._embeddings import count_embedding_weights
-from sk_deep._paces import Pace
-from sk_deep._params import check_names, check_params
-from sk_deep._team import Team, team_of
-from sk_deep._tensors import float_dtype
+from sk_deep._data.columns import embedded
+from sk_deep._data.tensors import float_dtype
+from sk_deep._engine.data_parallel import Team, team_of
+from sk_deep._engine.rates import Pace
+from sk_deep._param_dicts import check_names, check_params
 from sk_deep.activations import ACTIVATIONS, get_activation
 from sk_deep.augmentation import AUGMENTATIONS, Augment, get_augmentation
 from sk_deep.callbacks import Checkpoint, DropoutAnnealing, GradientClip, MaxNorm
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS, Dropout
+from sk_deep.encodings import NUMERICAL_EMBEDDINGS
 from sk_deep.losses import get_loss
-from sk_deep.network import input_width
 from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.schedules import INERT_SCHEDULE, SCHEDULES, WARMUP, Schedule, get_schedule
 from sk_deep.solvers import SOLVERS, Solver, get_solver
@@ -77,7 +76,7 @@ def architecture(estimator, n_features: int, n_outputs: int) -> dict[str, Any]:
 
 
 def _embeddings(estimator) -> dict[str, Any]:
-    """Arguments of `MLP` on what it embeds, see `sk_deep._columns`."""
+    """Arguments of `MLP` on what it embeds, see `sk_deep._data.columns`."""
     _check_has_columns(estimator)
     columns = getattr(estimator, "_columns", None)
     if columns is None:
@@ -289,22 +288,6 @@ def dtype(estimator, X, n_weights: int, n_rows: int) -> str:
     on_cpu = torch.device(device(estimator)).type == "cpu"
     is_small = n_weights * n_rows <= _SMALL_STEP
     return float_dtype(X) if on_cpu and is_small else "float32"
-
-
-def n_weights(arch: Mapping[str, Any]) -> int:
-    """Number of weights of a network, its biases apart, over all members."""
-    rows = [get_activation(name) for name in arch["activation"]]
-    pieces = [arch["maxout_pieces"] if row.has_pieces else 1 for row in rows]
-    inputs = [input_width(arch), *arch["hidden_units"]]
-    outputs = [*arch["hidden_units"], arch["n_outputs"]]
-    layers = zip(inputs, outputs, [*pieces, 1], strict=True)
-    return arch["n_members"] * sum(a * b * k for a, b, k in layers)
-
-
-def n_embedding_weights(arch: Mapping[str, Any]) -> int:
-    """Number of weights of the embeddings, over all members."""
-    shapes = arch.get("categories", ()), arch.get("n_periodic", 0)
-    return arch["n_members"] * count_embedding_weights(*shapes)
 
 
 def team(estimator) -> Team | None:

@@ -15,7 +15,6 @@ from joblib.logger import short_format_time
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from sk_deep import _options
 from sk_deep._compat import (
     callbacks_on,
     check_method_params,
@@ -26,8 +25,9 @@ from sk_deep._compat import (
     safe_split,
     unwrap_delayed,
 )
-from sk_deep._members import structure
-from sk_deep._tasks import Inputs, Job, Task, fit_steps, make_task
+from sk_deep._estimator import checks
+from sk_deep._stacks.job import Inputs, Job, Task, fit_steps, make_task
+from sk_deep._stacks.members import structure
 from sk_deep.exceptions import full_memory
 
 # Parameters and values of a stack: on the CPU they should stay in a cache.
@@ -224,7 +224,7 @@ class StackExecutor:
             first = tasks[0]
             X = calls[first.index].X
             X = X if first.steps is None else inputs[first.inputs].X_train
-            device = torch.device(_options.device(first.network)).type
+            device = torch.device(checks.device(first.network)).type
             budget = _STACK_BYTES.get(device, _STACK_BYTES_ELSEWHERE)
             size = max(1, budget // _member_bytes(first.network, X))
         n_members = sum(task.network.n_members for task in tasks)
@@ -306,8 +306,8 @@ def _work(job: Job, X) -> int:
 def _member_bytes(network, X) -> int:
     """Estimate the bytes that a step of a member reads and writes."""
     n_rows, n_features = _size(X)
-    n_rows = _options.batch_size(network, n_rows)
-    units = [n_features, *_options.hidden_units(network)]
+    n_rows = checks.batch_size(network, n_rows)
+    units = [n_features, *checks.hidden_units(network)]
     n_weights = sum(a * b for a, b in pairwise(units))
     return 4 * (4 * n_weights + n_rows * (n_features + 3 * sum(units[1:])))
 

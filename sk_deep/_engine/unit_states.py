@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sk_deep._net import Net
-from sk_deep._state import net_from_state, net_state
-from sk_deep._threads import threads_for
+from sk_deep._engine.net import Net
+from sk_deep._engine.state import net_from_state, net_state
+from sk_deep._engine.threads import threads_for
 
 _FLAT = 0.05  # part of the greatest slope that is as good as none
 _MOST = 0.9  # part of the rows on which a saturated unit is flat

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sk_deep._inputs import inputs_of, select, shuffle_pieces
-from sk_deep._sparse import SparseRows
-from sk_deep._tensors import as_tensor
+from sk_deep._data.sources import inputs_of, select, shuffle_pieces
+from sk_deep._data.sparse import SparseRows
+from sk_deep._data.tensors import as_tensor
 
 
 class Batch(NamedTuple):

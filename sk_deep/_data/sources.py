@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite
 from torch import Tensor
 
-from sk_deep._sparse import SparseRows
-from sk_deep._tensors import as_tensor
+from sk_deep._data.sparse import SparseRows
+from sk_deep._data.tensors import as_tensor
 
 _BLOCK_ELEMENTS = 2**18  # of X that are gathered at a time: they stay in the cache
 _STREAM_BYTES = 2**28  # of a memory map, above which its rows are not all in memory

@@ -13,17 +13,6 @@ from torch import Tensor, nn
 N_FREQUENCIES = 16  # of each number, and its values after the linear map
 N_PERIODIC = 8
 _FREQUENCY_SCALE = 0.1  # standard deviation of the initial frequencies
-_MOST = 50  # values of an embedding by default
-
-
-def embedding_size(n_levels: int) -> int:
-    """Choose how many values embed a level, by a rule of thumb of fastai.
-
-    J. Howard and S. Gugger, "fastai: a layered API for deep learning", Information
-    2020; with the bound of C. Guo and F. Berkhahn, "Entity embeddings of categorical
-    variables", arXiv 2016.
-    """
-    return min(_MOST, round(1.6 * n_levels**0.56))
 
 
 class Embeddings(nn.Module):

@@ -17,9 +17,7 @@ from sklearn import get_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from sk_deep import _options
 from sk_deep._classifier import MLPClassifier
-from sk_deep._columns import reads_columns
 from sk_deep._compat import (
     callbacks_on,
     check_method_params,
@@ -30,8 +28,14 @@ from sk_deep._compat import (
     score,
     validate_parameter_constraints,
 )
-from sk_deep._inputs import is_mapped
-from sk_deep._members import (
+from sk_deep._data.columns import reads_columns
+from sk_deep._data.sources import is_mapped
+from sk_deep._engine.prediction import member_outputs
+from sk_deep._engine.state import all_finite
+from sk_deep._estimator import checks
+from sk_deep._estimator.validation import Validation, serve
+from sk_deep._regressor import MLPRegressor
+from sk_deep._stacks.members import (
     Member,
     Source,
     freeze,
@@ -39,11 +43,7 @@ from sk_deep._members import (
     parameters_of,
     reason_against,
 )
-from sk_deep._prediction import member_outputs
-from sk_deep._regressor import MLPRegressor
-from sk_deep._stacks import adopt, predictor, train
-from sk_deep._state import all_finite
-from sk_deep._validation import Validation, serve
+from sk_deep._stacks.train import adopt, predictor, train
 
 _NETWORKS = MLPClassifier, MLPRegressor
 
@@ -116,8 +116,8 @@ def make_task(
             parameters_of(network),
             caller_name=type(network).__name__,
         )
-        _options.hidden_units(network)
-        _options.device(network)
+        checks.hidden_units(network)
+        checks.device(network)
         reason = reason_against(network)
         watched = [model, *dict(model.steps).values()] if is_pipeline else [model]
         if any(map(callbacks_on, watched)):

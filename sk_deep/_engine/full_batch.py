@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sk_deep._backprop import differentiator
-from sk_deep._batches import Batch, Data
-from sk_deep._net import Net
-from sk_deep._threads import threads_for
+from sk_deep._data.batches import Batch, Data
+from sk_deep._engine.gradients import differentiator
+from sk_deep._engine.net import Net
+from sk_deep._engine.threads import threads_for
 from sk_deep.network import MLP
 from sk_deep.solvers import minimize_lbfgs
 

@@ -5,7 +5,6 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from sk_deep._columns import NUMERICAL_EMBEDDINGS, SCALINGS
 from sk_deep._compat import (
     HasMethods,
     Interval,
@@ -16,6 +15,7 @@ from sk_deep._compat import (
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
+from sk_deep.encodings import NUMERICAL_EMBEDDINGS, SCALINGS
 from sk_deep.initializers import INITIALIZERS
 from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.schedules import SCHEDULES

@@ -19,12 +19,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sk_deep._compat import is_hooked
-from sk_deep._embeddings import Embeddings, draw_embeddings, n_values
-from sk_deep._sparse import SparseRows, is_worth_it
-from sk_deep._tensors import is_narrow
+from sk_deep._data.sparse import SparseRows, is_worth_it
+from sk_deep._data.tensors import is_narrow
 from sk_deep.activations import Activation, get_activation
 from sk_deep.dropouts import DROPOUTS, Dropout, dropout_of_inputs
 from sk_deep.initializers import INITIALIZERS, Draw
+from sk_deep.network._embeddings import (
+    Embeddings,
+    count_embedding_weights,
+    draw_embeddings,
+    n_values,
+)
 from sk_deep.normalizations import NORMALIZATIONS
 
 
@@ -546,6 +551,22 @@ def input_width(architecture: Mapping[str, Any]) -> int:
     categories = architecture.get("categories", ())
     n_others = architecture["n_features"] - len(categories)
     return n_others + n_values(categories, architecture.get("n_periodic", 0))
+
+
+def n_weights(arch: Mapping[str, Any]) -> int:
+    """Number of weights of a network, its biases apart, over all members."""
+    rows = [get_activation(name) for name in arch["activation"]]
+    pieces = [arch["maxout_pieces"] if row.has_pieces else 1 for row in rows]
+    inputs = [input_width(arch), *arch["hidden_units"]]
+    outputs = [*arch["hidden_units"], arch["n_outputs"]]
+    layers = zip(inputs, outputs, [*pieces, 1], strict=True)
+    return arch["n_members"] * sum(a * b * k for a, b, k in layers)
+
+
+def n_embedding_weights(arch: Mapping[str, Any]) -> int:
+    """Number of weights of the embeddings, over all members."""
+    shapes = arch.get("categories", ()), arch.get("n_periodic", 0)
+    return arch["n_members"] * count_embedding_weights(*shapes)
 
 
 def _of_member(p: float | Sequence[float], i: int) -> float:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from sk_deep._compat import foreach_copy, run_backward
-from sk_deep._graphs import Graphed, Shares, Way
-from sk_deep._sparse import SparseRows
-from sk_deep._tensors import is_narrow
+from sk_deep._data.sparse import SparseRows
+from sk_deep._data.tensors import is_narrow
+from sk_deep._engine.cuda_graphs import Graphed, Shares, Way
 from sk_deep.activations import Activation
 from sk_deep.losses import Criterion
 from sk_deep.network import MLP, Hidden, Linear

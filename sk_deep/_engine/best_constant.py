@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from sk_deep._net import Net
-from sk_deep._prediction import raw_outputs
+from sk_deep._engine.net import Net
+from sk_deep._engine.prediction import raw_outputs
 from sk_deep.losses import Criterion
 
 ROUNDING = 1e-6  # part of a loss that is no difference

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 
-from sk_deep import _options
 from sk_deep._compat import (
     PARENT_TASK,
     begin_watched_fit,
@@ -11,6 +10,7 @@ from sk_deep._compat import (
     check_sample_weight,
     only_counts,
 )
+from sk_deep._estimator import checks
 from sk_deep.callbacks import Tasks
 
 # A progress bar is drawn ten times a second, and each task that it counts may take
@@ -83,7 +83,7 @@ def _epochs_in_a_task(trial, net, rows):
     """Estimate how many epochs to count as one."""
     n_rows = rows.X.shape[0]
     is_full_batch = net.optimizer is None
-    n_steps = 1 if is_full_batch else n_rows / _options.batch_size(trial, n_rows)
+    n_steps = 1 if is_full_batch else n_rows / checks.batch_size(trial, n_rows)
     seconds = n_steps * _SECONDS_OF_A_STEP
     seconds += net.module_.flat.numel() * n_rows * _SECONDS_OF_A_PRODUCT
     return max(1, round(_SECONDS / seconds))

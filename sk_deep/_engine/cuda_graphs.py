@@ -19,7 +19,7 @@ _N_BEFORE = 3  # batches before a graph is recorded, which settle memory and lib
 
 
 class Way(Protocol):
-    """A way to the gradient, see `sk_deep._backprop.Autograd`."""
+    """A way to the gradient, see `sk_deep._engine.gradients.Autograd`."""
 
     module: MLP
 

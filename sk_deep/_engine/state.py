@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_deep import _options
-from sk_deep._net import Net, make_net
+from sk_deep._engine.net import Net, make_net
 from sk_deep.callbacks import Stopping
+from sk_deep.network import n_embedding_weights, n_weights
 
 _MOST_LAYERS = 10_000  # that are read from a file
 
@@ -79,12 +79,11 @@ def check_state(state: Mapping[str, Any]) -> None:
     for shape in description.get("categories", ()):
         for number in shape:
             _check_count("categories", number)
-    n_weights = _options.n_weights(description)
-    n_weights += _options.n_embedding_weights(description)
+    n_described = n_weights(description) + n_embedding_weights(description)
     n_biases = sum(description["hidden_units"])
-    if max(n_weights, n_biases) > flat.size:
+    if max(n_described, n_biases) > flat.size:
         raise ValueError(
-            f"a network of {n_weights} weights was described, however: there are "
+            f"a network of {n_described} weights was described, however: there are "
             f"{flat.size}."
         )
     for name in ("flat", "flat_buffers"):

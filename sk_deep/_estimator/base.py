@@ -17,32 +17,31 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, check_X_y, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sk_deep import _options
-from sk_deep._columns import (
-    as_table,
-    encode_columns,
-    learn_columns,
-    reads_columns,
-)
 from sk_deep._compat import (
     OF_A_WATCHED_FIT,
     check_sample_weight,
     fit_context,
     visual_block,
 )
-from sk_deep._constant import losses_if_nothing_learned
-from sk_deep._frames import check_columns
-from sk_deep._full_batch import train_full_batch
-from sk_deep._inputs import check_stream, is_stream
-from sk_deep._net import make_net
-from sk_deep._parameters import Parameters
-from sk_deep._prediction import (
+from sk_deep._data.columns import (
+    as_table,
+    encode_columns,
+    learn_columns,
+    reads_columns,
+)
+from sk_deep._data.frames import check_columns
+from sk_deep._data.sources import check_stream, is_stream
+from sk_deep._data.tensors import dense, float_dtype
+from sk_deep._engine.best_constant import losses_if_nothing_learned
+from sk_deep._engine.full_batch import train_full_batch
+from sk_deep._engine.net import make_net
+from sk_deep._engine.prediction import (
     hidden_values,
     is_integer,
     predict_outputs,
     sample_outputs,
 )
-from sk_deep._state import (
+from sk_deep._engine.state import (
     all_finite,
     check_state,
     copy_in_training,
@@ -54,8 +53,10 @@ from sk_deep._state import (
     progress,
     resume,
 )
-from sk_deep._tensors import dense, float_dtype
-from sk_deep._validation import (
+from sk_deep._estimator import checks
+from sk_deep._estimator.parameters import Parameters
+from sk_deep._estimator.sklearn_callbacks import attributes, tell_callbacks
+from sk_deep._estimator.validation import (
     Fold,
     Rows,
     Validation,
@@ -66,7 +67,6 @@ from sk_deep._validation import (
     validation_score,
 )
 from sk_deep._version import __version__
-from sk_deep._watched import attributes, tell_callbacks
 from sk_deep.callbacks import Checkpoint, Stopping, ValidationScore, Verbose
 from sk_deep.exceptions import (
     DeviceFallbackWarning,
@@ -74,6 +74,7 @@ from sk_deep.exceptions import (
     divergence,
     full_memory,
 )
+from sk_deep.network import n_weights
 
 # fitted attribute -> key of the net's history
 _CURVES = {
@@ -231,9 +232,9 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     def _fit(self, X, y, sample_weight, validation, incremental=False, watched=None):
         fresh = not hasattr(self, "net_") or not (self.warm_start or incremental)
-        _options.hidden_units(self)  # its error comes before those of the data
+        checks.hidden_units(self)  # its error comes before those of the data
         rows = self._check_rows(X, y, sample_weight, fresh, incremental)
-        team = _options.team(self)
+        team = checks.team(self)
         random_states, draw_seed = self._random_states(team)
         net = make_net(**self._net_arguments(rows.X, fresh), team=team)
         if fresh:
@@ -319,32 +320,32 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     def _net_arguments(self, X, fresh=True):
         """Collect the arguments of `make_net` for training on X."""
-        arch = _options.architecture(self, X.shape[1], self.n_outputs_)
-        batch_size = _options.batch_size(self, X.shape[0])
+        arch = checks.architecture(self, X.shape[1], self.n_outputs_)
+        batch_size = checks.batch_size(self, X.shape[0])
         arch["dtype"] = (
-            _options.dtype(self, X, _options.n_weights(arch), batch_size)
+            checks.dtype(self, X, n_weights(arch), batch_size)
             if fresh or self.dtype != "auto"
             else self.net_.module_.architecture["dtype"]
         )
-        solver = _options.solver(self)
-        _options.check_watched(self)
+        solver = checks.solver(self)
+        checks.check_watched(self)
         return {
             "architecture": arch,
             "loss": self.loss,
             "kind": self._kind(),
-            "loss_params": _options.loss_params(self),
-            "device": _options.device(self),
+            "loss_params": checks.loss_params(self),
+            "device": checks.device(self),
             "solver": solver,
-            "paces": [_options.pace(self, solver)],
+            "paces": [checks.pace(self, solver)],
             "alpha": self.alpha,
             "l1_ratio": self.l1_ratio,
             # of classifiers
             "label_smoothing": vars(self).get("label_smoothing", 0.0),
-            "augmentation": _options.augmentation(self, X.shape[1]),
+            "augmentation": checks.augmentation(self, X.shape[1]),
             "averaging": self.weight_averaging,
             "callbacks": [
-                *_options.callbacks([self]),
-                *copy.deepcopy(_options.checked_callbacks(self)),
+                *checks.callbacks([self]),
+                *copy.deepcopy(checks.checked_callbacks(self)),
             ],
         }
 
@@ -360,7 +361,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
     def _reset(self):
         """Start anew what a fit counts and records."""
         self.n_iter_ = self.t_ = 0
-        self.n_layers_ = len(_options.hidden_units(self)) + 2
+        self.n_layers_ = len(checks.hidden_units(self)) + 2
         self._streams = False
         self._forget_curves()
 
@@ -372,7 +373,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     def _watches(self):
         """Key of what is watched: curves and the best value go on while it stays."""
-        is_full_batch = _options.is_full_batch(self)
+        is_full_batch = checks.is_full_batch(self)
         return is_full_batch, bool(self.early_stopping), self.scoring, self.n_folds
 
     def _go_on_from(self, net, old, draw_seed, incremental):
@@ -508,8 +509,8 @@ class BaseMLP(CallbackSupportMixin, Parameters):
                 "sample size. It is going to be clipped",
                 stacklevel=8,  # the line that calls fit
             )
-        size = min(_options.batch_size(self, n_samples), n_samples)
-        if _options.mixes_rows(self) and size < 2:
+        size = min(checks.batch_size(self, n_samples), n_samples)
+        if checks.mixes_rows(self) and size < 2:
             raise ValueError(
                 f"normalization={self.normalization!r} needs at least 2 samples in a "
                 f"batch, however: {size} sample."
@@ -538,7 +539,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             return Fold(rows, None, self._validation_rows(validation))
         if not self.early_stopping:
             return Fold(rows)
-        n_folds = _options.n_folds(self, rows.n_weighing())
+        n_folds = checks.n_folds(self, rows.n_weighing())
         if n_folds is not None:
             fold_of = split_folds(rows, n_folds, random_states[0])
             folds = np.arange(self.n_members) % n_folds
@@ -727,7 +728,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     def _present_device(self):
         try:
-            return _options.device(self)
+            return checks.device(self)
         except RuntimeError:
             warnings.warn(
                 f"device={self.device!r} is not available, predicting on the CPU.",
@@ -758,7 +759,7 @@ class stochastic_only:
     def __get__(self, estimator, owner=None):
         if estimator is None:
             return self._function
-        if _options.is_full_batch(estimator):
+        if checks.is_full_batch(estimator):
             raise NotAvailableError(
                 "partial_fit is only available for stochastic"
                 f" optimizers. {estimator.solver} is not stochastic."

@@ -14,12 +14,12 @@ import scipy.sparse
 import torch
 from numpy.typing import NDArray
 
-from sk_deep import _options
-from sk_deep._batches import Data
-from sk_deep._members import Member, Pick, Source
-from sk_deep._net import Net, make_net
-from sk_deep._threads import threads_for
-from sk_deep._validation import validation_score
+from sk_deep._data.batches import Data
+from sk_deep._engine.net import Net, make_net
+from sk_deep._engine.threads import threads_for
+from sk_deep._estimator import checks
+from sk_deep._estimator.validation import validation_score
+from sk_deep._stacks.members import Member, Pick, Source
 from sk_deep.callbacks import Stopping, ValidationScore
 
 _QUORUM = 3 / 4  # part of the members below which those that run move to a new stack
@@ -103,7 +103,7 @@ def _join(arguments: Sequence[Mapping[str, Any]], estimators: Sequence) -> dict:
             "input_dropout": _one_or_each(arch["input_dropout"] for arch in archs),
         },
         "paces": [one["paces"][0] for one in arguments],
-        "callbacks": _options.callbacks(estimators),
+        "callbacks": checks.callbacks(estimators),
     }
 
 

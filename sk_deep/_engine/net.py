@@ -12,15 +12,15 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
-from sk_deep._average import WeightAverage
-from sk_deep._backprop import ByHand, differentiator
-from sk_deep._batches import Batch, Batches, Data
-from sk_deep._graphs import Way
-from sk_deep._paces import Pace, group_members
-from sk_deep._penalty import Number, decay, penalise
-from sk_deep._steps import MeanLoss, Step, total_loss
-from sk_deep._team import Team
-from sk_deep._threads import threads_for
+from sk_deep._data.batches import Batch, Batches, Data
+from sk_deep._engine.cuda_graphs import Way
+from sk_deep._engine.data_parallel import Team
+from sk_deep._engine.gradients import ByHand, differentiator
+from sk_deep._engine.kept_weights import WeightAverage
+from sk_deep._engine.mean_loss import MeanLoss, Step, total_loss
+from sk_deep._engine.penalty import Number, decay, penalise
+from sk_deep._engine.rates import Pace, group_members
+from sk_deep._engine.threads import threads_for
 from sk_deep.augmentation import Augment
 from sk_deep.losses import Criterion, smooth, soft_targets
 from sk_deep.network import MLP

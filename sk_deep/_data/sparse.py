@@ -12,7 +12,7 @@ import scipy.sparse
 import torch
 from torch import Tensor, nn
 
-from sk_deep._tensors import as_tensor, is_narrow
+from sk_deep._data.tensors import as_tensor, is_narrow
 
 DENSITY = 0.1  # part of the values that are not zero, up to which bags are faster
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sk_deep import _options
-from sk_deep._base import BaseMLP
 from sk_deep._compat import predicts_only
-from sk_deep._paces import Pace
-from sk_deep._validation import Part, Rows, split_rows
+from sk_deep._engine.rates import Pace
+from sk_deep._estimator import checks
+from sk_deep._estimator.base import BaseMLP
+from sk_deep._estimator.validation import Part, Rows, split_rows
 from sk_deep.dropouts import DROPOUT_SCHEDULES
 from sk_deep.network import draw_parameters
 
@@ -54,7 +54,7 @@ def structure(estimator: BaseMLP) -> tuple:
         params["dropout_schedule"] = estimator.dropout_schedule, estimator.max_iter
     if predicts_only(estimator.scoring):  # each fit has a copy of such an object
         params["scoring"] = vars(estimator.scoring)
-    params["hidden_layer_sizes"] = _options.hidden_units(estimator)
+    params["hidden_layer_sizes"] = checks.hidden_units(estimator)
     params["n_hidden_layers"] = len(params["hidden_layer_sizes"])
     for name in _OWN_IF_ON & set(params):
         params[name] = _is_on(params[name])
@@ -117,7 +117,7 @@ def reason_against(estimator: BaseMLP) -> str | None:
     reason : str or None
         The reason in words.
     """
-    if _options.is_full_batch(estimator):
+    if checks.is_full_batch(estimator):
         return f"solver={estimator.solver!r} trains on the whole data at once"
     own_code = ("solver", "loss", "learning_rate", "augmentation")
     for name in own_code:
@@ -237,7 +237,7 @@ class Member:
         n_rows = len(self.train.rows)
         n_batches = -(-n_rows // self.batch_size)
         counts = (
-            _options.mixes_rows(self.estimator)
+            checks.mixes_rows(self.estimator)
             or self.estimator.augmentation is not None
             or self.pace.schedule.counts_rows
         )
@@ -293,7 +293,7 @@ def make_members(
         draw_parameters(arguments["architecture"], one, estimator.weight_init)
         for one in random_states
     ]
-    seed = draw_seed() if _options.draws_noise(estimator) else None
+    seed = draw_seed() if checks.draws_noise(estimator) else None
     picks: list[tuple[Pick, Pick | None]]
     if validation is not None:
         given, given_weight = validation

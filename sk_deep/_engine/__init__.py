@@ -1,0 +1,1 @@
+"""One training of one network or stack; it knows no estimator."""

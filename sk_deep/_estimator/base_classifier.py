@@ -1,0 +1,311 @@
+"""What the classifiers share."""
+
+from numbers import Real
+
+import numpy as np
+import scipy.sparse
+from sklearn.base import ClassifierMixin
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target, unique_labels
+
+from sk_deep._compat import (
+    check_partial_fit_first_call,
+    fit_context,
+)
+from sk_deep._data.tensors import dense
+from sk_deep._estimator.base import BaseMLP, stochastic_only
+from sk_deep.losses import LOSSES, get_loss
+
+
+def _has_probability(estimator):
+    """Whether the outputs are probabilities, by the loss of the last fit if any."""
+    loss = (
+        estimator.net_.criterion_.loss if hasattr(estimator, "net_") else estimator.loss
+    )
+    return (
+        not isinstance(loss, str) or loss not in LOSSES or LOSSES[loss].has_probability
+    )
+
+
+class BaseMLPClassifier(ClassifierMixin, BaseMLP):
+    """What the classifiers share: from labels to targets, and from outputs back."""
+
+    def _kind(self):
+        is_multiclass = self._target_type == "multiclass"
+        return "multiclass" if is_multiclass else "binary"
+
+    def _encode(self, y, weight=None, *, fresh, incremental, validates=False):
+        if fresh and not incremental:
+            self._learn_classes(y)
+        else:
+            self._check_classes(y, may_lack_some=validates)
+        row = get_loss(self.loss)
+        self.out_activation_ = row.terms[self._kind()].link
+        self._threshold = 0.5 if row.has_probability else 0.0
+        self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
+        if self._target_type == "multilabel-indicator":
+            return np.asarray(dense(y), dtype=float)
+        indices = np.searchsorted(self.classes_, y)
+        # a constant target has one class, at index 0, and is no positive class
+        return (
+            indices
+            if self._target_type == "multiclass"
+            else indices.astype(float)[:, np.newaxis]
+        )
+
+    def _learn_classes(self, y):
+        binarizer = LabelBinarizer().fit(y)  # which rejects what cannot be classified
+        self.classes_ = binarizer.classes_
+        self._target_type = binarizer.y_type_
+        self._sparse_target = binarizer.sparse_input_
+
+    def _check_classes(self, y, *, may_lack_some):
+        is_multilabel = type_of_target(y).startswith("multilabel")
+        was_multilabel = self._target_type == "multilabel-indicator"
+        if is_multilabel != was_multilabel or (
+            is_multilabel and y.shape[1] != len(self.classes_)
+        ):
+            kind = f"{len(self.classes_)} labels" if was_multilabel else "single labels"
+            raise ValueError(
+                f"`y` must be of the kind as in the first fit, {kind}, however: its "
+                f"shape is {y.shape}."
+            )
+        classes = unique_labels(y)
+        if self.warm_start and not may_lack_some and set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same "
+                "classes as in the previous call to fit. Previously "
+                f"got {self.classes_}, `y` has {classes}"
+            )
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _note_classes(self, y, classes):
+        if check_partial_fit_first_call(self, classes):
+            is_multilabel = type_of_target(y).startswith("multilabel")
+            self._learn_classes(y if is_multilabel else classes)
+            if is_multilabel and set(unique_labels(classes)) != set(self.classes_):
+                raise ValueError(
+                    "classes must be the columns of `y` where each sample has several "
+                    f"labels, {self.classes_}, however: {classes}."
+                )
+
+    def _weight(self, weight, y, incremental):
+        if self.class_weight is None:
+            return weight
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported for partial_fit, which sees "
+                "a part of the samples. Compute the weights of all samples with "
+                "sklearn.utils.compute_class_weight and pass them as a dict."
+            )
+        by_class = compute_sample_weight(self._checked_class_weight(y), y)
+        return by_class if weight is None else weight * by_class
+
+    def _checked_class_weight(self, y):
+        """Check the weights of a dict; those of classes that y lacks are not needed."""
+        if not isinstance(self.class_weight, dict):
+            return self.class_weight
+        if self._target_type == "multilabel-indicator":
+            raise ValueError(
+                "class_weight as a dict is for one label a sample, and for several it "
+                f"must be 'balanced', however: class_weight={self.class_weight}."
+            )
+        unknown = [c for c in self.class_weight if c not in self.classes_]
+        if unknown:
+            raise ValueError(
+                f"class_weight may hold the classes {self.classes_.tolist()}, "
+                f"however: {unknown}."
+            )
+        for weight in self.class_weight.values():
+            if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+                raise ValueError(
+                    "class_weight must hold finite numbers >= 0, however: "
+                    f"{self.class_weight}."
+                )
+        present = set(np.unique(y).tolist())
+        return {c: w for c, w in self.class_weight.items() if c in present}
+
+    def _adopt_out_of_fold(self, outputs, y):
+        convert = self._probabilities if _has_probability(self) else self._decisions
+        self.oof_decision_function_ = convert(outputs)
+
+    def _decide(self, outputs):
+        """Class indices, or indicators of several labels."""
+        if self._target_type == "multiclass":
+            return outputs.argmax(axis=1)
+        decisions = (outputs > self._threshold).astype(int)
+        return decisions.ravel() if self.n_outputs_ == 1 else decisions
+
+    def _score(self, target, outputs, sample_weight):
+        # accuracy_score without its checks, which take as long as a small epoch
+        decisions = self._decide(outputs).reshape(target.shape)
+        is_right = (decisions == target).reshape(len(target), -1).all(axis=1)
+        return np.average(is_right, weights=sample_weight)
+
+    @stochastic_only
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train for one more epoch, on the given data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            The class labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights; None is one each.
+
+        classes : array-like of shape (n_classes,), default=None
+            All labels of all calls. The first call needs it; y need not hold them all.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If the classes are not told in the first call, or y has others.
+        """
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def predict(self, X):
+        """Predict the class of each sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The class labels, or indicators of several labels.
+        """
+        decisions = self._decide(self._outputs(X))
+        if self._target_type == "multilabel-indicator":
+            return (
+                scipy.sparse.csr_matrix(decisions) if self._sparse_target else decisions
+            )
+        return self.classes_[np.minimum(decisions, len(self.classes_) - 1)]
+
+    @available_if(lambda self: not _has_probability(self))
+    def decision_function(self, X):
+        """Compute the outputs that the classes are decided by.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        decisions : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The greatest one decides; of two classes, or of several labels, a positive
+            one is for the second class, or for the label.
+        """
+        return self._decisions(self._outputs(X))
+
+    def _decisions(self, outputs):
+        """Decisions (n,) or (n, n_classes) from outputs without probabilities."""
+        return outputs.ravel() if self._target_type == "binary" else outputs
+
+    @available_if(lambda self: _has_probability(self))
+    def predict_proba(self, X):
+        """Estimate the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Of the classes in the order of `classes_`. Those of several labels do not
+            sum to one.
+        """
+        return self._probabilities(self._outputs(X))
+
+    def _probabilities(self, outputs):
+        """Probabilities (..., n_classes) from outputs (..., n_outputs)."""
+        if self._target_type != "binary":
+            return outputs
+        # NOTE[DIFF] constant target: scikit-learn gives two columns
+        if len(self.classes_) == 1:
+            return np.ones_like(outputs)
+        return np.concatenate([1 - outputs, outputs], axis=-1)
+
+    @available_if(lambda self: _has_probability(self))
+    def predict_proba_samples(self, X, n_samples, *, random_state=0):
+        """Sample the probabilities, to see how sure they are.
+
+        With dropout a sample is a prediction with units dropped (Monte-Carlo dropout);
+        without it, a sample is a member's.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        n_samples : int
+            Number of samples; without dropout at most `n_members`.
+
+        random_state : int, RandomState instance or None, default=0
+            Source of the masks.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n, n_classes)
+            Each sample as `predict_proba` returns it.
+
+        References
+        ----------
+        Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing
+        model uncertainty in deep learning", ICML 2016.
+        """
+        return self._probabilities(self._samples(X, n_samples, random_state))
+
+    @available_if(lambda self: _has_probability(self))
+    def predict_log_proba(self, X):
+        """Estimate the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+            Logarithms of what `predict_proba` returns.
+        """
+        # NOTE[DIFF] zero probabilities: scikit-learn warns of their logarithm
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if isinstance(self.class_weight, dict):  # as pairs: skops loses some keys
+            state["class_weight"] = list(self.class_weight.items())
+        return state
+
+    def __setstate__(self, state):
+        if isinstance(state["class_weight"], list):
+            state = {**state, "class_weight": dict(state["class_weight"])}
+        super().__setstate__(state)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,1 @@
+"""Files: atomic writes, and trees of plain values in safetensors."""
