@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sk_deep import MLPClassifier
-from sk_deep._engine.gradients import Autograd, ByHand, differentiator
+from sk_deep._engine.gradients import Autograd, ByHand, choose_gradient
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.dropouts import DROPOUTS
 from sk_deep.losses import LOSSES, Criterion
@@ -119,7 +119,7 @@ NOT_PLAIN = [
 )
 def test_the_way_is_chosen_by_the_network(params, way, digits):
     model = MLPClassifier(**params, max_iter=1, n_iter_no_change=1).fit(*digits)
-    found = differentiator(model.net_.module_, model.net_.criterion_)
+    found = choose_gradient(model.net_.module_, model.net_.criterion_)
     assert type(found) is way
 
 
@@ -161,6 +161,6 @@ def test_rows_with_one_of_function_and_derivative(missing, digits, monkeypatch):
     row = dataclasses.replace(ACTIVATIONS["relu"], **{missing: None})
     monkeypatch.setitem(ACTIVATIONS, "relu", row)
     model = MLPClassifier(max_iter=2, random_state=0).fit(*digits)
-    way = differentiator(model.net_.module_, model.net_.criterion_)
+    way = choose_gradient(model.net_.module_, model.net_.criterion_)
     assert type(way) is Autograd
     assert np.isfinite(model.predict_proba(digits[0])).all()

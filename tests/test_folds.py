@@ -8,8 +8,8 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 
 from sk_deep import MLPClassifier, MLPRegressor, load, save
 from sk_deep._engine.state import member_net
-from sk_deep._estimator.checks import n_folds
-from sk_deep._estimator.validation import Rows, split_folds
+from sk_deep._estimator.plan import n_folds
+from sk_deep._estimator.validation import CheckedRows, split_folds
 
 RNG = np.random.RandomState(0)
 X = RNG.standard_normal((90, 4))
@@ -27,7 +27,7 @@ FOLDS = {
 
 
 def folds_of(target, n, seed=0):
-    rows = Rows(X[: len(target)], target, np.asarray(target), None)
+    rows = CheckedRows(X[: len(target)], target, np.asarray(target), None)
     return split_folds(rows, n, np.random.RandomState(seed))
 
 
@@ -264,7 +264,7 @@ def test_given_validation_data_are_watched_instead():
 def test_each_fold_has_rows_that_weigh_something():
     weight = np.zeros(90)
     weight[:5] = 1
-    rows = Rows(X, R, R, weight)
+    rows = CheckedRows(X, R, R, weight)
     fold_of = split_folds(rows, 4, np.random.RandomState(0))
     assert set(fold_of[:5]) == {0, 1, 2, 3}
     with pytest.raises(ValueError, match="n_samples=5"):

@@ -44,11 +44,11 @@ def graphs(monkeypatch):
     """The ways to a gradient that fits have taken."""
     ways = []
 
-    def differentiator(*args):
-        ways.append(gradients.differentiator(*args))
+    def choose_gradient(*args):
+        ways.append(gradients.choose_gradient(*args))
         return ways[-1]
 
-    monkeypatch.setattr("sk_deep._engine.net.differentiator", differentiator)
+    monkeypatch.setattr("sk_deep._engine.net.choose_gradient", choose_gradient)
     return ways
 
 

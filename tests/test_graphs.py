@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sk_deep import MLPClassifier
 from sk_deep._engine import gradients
 from sk_deep._engine.cuda_graphs import _N_BEFORE, Graphed
-from sk_deep._engine.gradients import differentiator
+from sk_deep._engine.gradients import choose_gradient
 from sk_deep.dropouts import DROPOUTS
 from sk_deep.losses import Criterion, losses_on
 from sk_deep.network import MLP
@@ -115,7 +115,7 @@ def _batches(members, *, weighted):
 def _run(record, params, *, weighted=False, anneal_at=None):
     """What each batch gives and leaves, and the way that was gone."""
     network = _network(**params)
-    way = differentiator(network, CRITERION)
+    way = choose_gradient(network, CRITERION)
     if record is not None:
         way = Graphed(way, record)
     found = []
@@ -171,8 +171,8 @@ def test_fits(params, digits, monkeypatch):
     model = MLPClassifier(**params, max_iter=3, random_state=0, dtype="float64")
     expected = model.fit(*digits).predict_proba(digits[0])
     monkeypatch.setattr(
-        "sk_deep._engine.net.differentiator",
-        lambda *args: Graphed(gradients.differentiator(*args), FakeGraph),
+        "sk_deep._engine.net.choose_gradient",
+        lambda *args: Graphed(gradients.choose_gradient(*args), FakeGraph),
     )
     found = model.fit(*digits).predict_proba(digits[0])
     np.testing.assert_array_equal(found, expected)
@@ -181,7 +181,7 @@ def test_fits(params, digits, monkeypatch):
 
 def test_a_larger_batch_ends_it():
     """It takes new memory for hidden values, of which the graph does not know."""
-    way = Graphed(differentiator(_network(), CRITERION), FakeGraph)
+    way = Graphed(choose_gradient(_network(), CRITERION), FakeGraph)
     for n_rows in (8, 8, 8, 8, 8, 9, 8):
         X = torch.zeros(n_rows, 5, dtype=torch.float64)
         way(X, torch.zeros(n_rows, dtype=torch.int64), 1 / n_rows)
@@ -197,7 +197,7 @@ def test_the_code_of_a_user_is_not_recorded():
 
 
 def test_the_cpu_has_no_graphs():
-    assert not isinstance(differentiator(_network(), CRITERION), Graphed)
+    assert not isinstance(choose_gradient(_network(), CRITERION), Graphed)
 
 
 # ---- reads by the host -------------------------------------------------------------

@@ -3,31 +3,33 @@
 import numpy as np
 import pytest
 
-from sk_deep._engine.rates import Pace, group_members
+from sk_deep._engine.rates import StepSettings, group_members
 from sk_deep.schedules import get_schedule
 
 RATE = 0.2
-SLOW = Pace(0.1, get_schedule("constant"), 10, {"momentum": 0.5})
-FAST = Pace(0.2, get_schedule("constant"), 10, {"momentum": 0.5})
-LONG = Pace(0.1, get_schedule("constant"), 20, {"momentum": 0.5})
-HEAVY = Pace(0.1, get_schedule("constant"), 10, {"momentum": 0.9})
-COSINE = Pace(0.1, get_schedule("cosine", final=0.5), 10, {"momentum": 0.5})
-FALLS = Pace(0.1, get_schedule("adaptive"), 10, {"momentum": 0.5})
+SLOW = StepSettings(0.1, get_schedule("constant"), 10, {"momentum": 0.5})
+FAST = StepSettings(0.2, get_schedule("constant"), 10, {"momentum": 0.5})
+LONG = StepSettings(0.1, get_schedule("constant"), 20, {"momentum": 0.5})
+HEAVY = StepSettings(0.1, get_schedule("constant"), 10, {"momentum": 0.9})
+COSINE = StepSettings(0.1, get_schedule("cosine", final=0.5), 10, {"momentum": 0.5})
+FALLS = StepSettings(0.1, get_schedule("adaptive"), 10, {"momentum": 0.5})
 
 
-def _copy(pace):
+def _copy(settings):
     """Make an equal pace that shares nothing but functions."""
-    factor = pace.schedule.factor
+    factor = settings.schedule.factor
     schedule = get_schedule(factor.learning_rate, **dict(factor.params))
-    arguments = dict(pace.arguments)
-    return Pace(pace.learning_rate, schedule, pace.max_epochs, arguments)
+    arguments = dict(settings.arguments)
+    return StepSettings(
+        settings.learning_rate, schedule, settings.max_epochs, arguments
+    )
 
 
 # ---- the rate ----------------------------------------------------------------------
 
 
 def _rate(name, *progress, max_epochs=8, **params):
-    return Pace(RATE, get_schedule(name, **params), max_epochs).rate(*progress)
+    return StepSettings(RATE, get_schedule(name, **params), max_epochs).rate(*progress)
 
 
 @pytest.mark.parametrize(
@@ -69,14 +71,14 @@ def test_a_function_of_the_fraction():
 # ---- groups ------------------------------------------------------------------------
 
 
-def _groups(paces, *, n_members=None, together=True):
-    n_members = n_members or len(paces)
-    groups = group_members(paces, n_members, together=together)
+def _groups(step_settings, *, n_members=None, together=True):
+    n_members = n_members or len(step_settings)
+    groups = group_members(step_settings, n_members, together=together)
     return [(group.start, group.stop) for group in groups]
 
 
 @pytest.mark.parametrize(
-    ("paces", "expected"),
+    ("step_settings", "expected"),
     [
         ([SLOW], [(0, 1)]),
         ([SLOW, SLOW, SLOW], [(0, 3)]),
@@ -91,21 +93,25 @@ def _groups(paces, *, n_members=None, together=True):
         ([FALLS, SLOW, SLOW], [(0, 1), (1, 3)]),
     ],
 )
-def test_groups_are_runs_of_one_pace(paces, expected):
-    assert _groups(paces) == expected
-    assert _groups([_copy(pace) for pace in paces]) == expected  # by their values
+def test_groups_are_runs_of_equal_settings(step_settings, expected):
+    assert _groups(step_settings) == expected
+    assert (
+        _groups([_copy(settings) for settings in step_settings]) == expected
+    )  # by their values
 
 
-@pytest.mark.parametrize("pace", [SLOW, COSINE])
-def test_one_pace_of_all(pace):
-    assert _groups([pace], n_members=4) == [(0, 4)]
+@pytest.mark.parametrize("settings", [SLOW, COSINE])
+def test_settings_of_all(settings):
+    assert _groups([settings], n_members=4) == [(0, 4)]
 
 
-def test_one_pace_of_all_that_falls_on_plateaus():
+def test_settings_of_all_that_falls_on_plateaus():
     assert _groups([FALLS], n_members=3) == [(0, 1), (1, 2), (2, 3)]
 
 
-@pytest.mark.parametrize("paces", [[SLOW], [SLOW, SLOW, SLOW], [SLOW, FAST, FALLS]])
-def test_members_that_step_one_by_one(paces):
-    found = _groups(paces, n_members=3, together=False)
+@pytest.mark.parametrize(
+    "step_settings", [[SLOW], [SLOW, SLOW, SLOW], [SLOW, FAST, FALLS]]
+)
+def test_members_that_step_one_by_one(step_settings):
+    found = _groups(step_settings, n_members=3, together=False)
     assert found == [(0, 1), (1, 2), (2, 3)]

@@ -404,7 +404,7 @@ def test_training_leaves_no_memory(data):
     """Hidden values and their gradients, and former weights, go with the training."""
     for solver in ("adam", "lbfgs"):
         net = _fit(data, solver=solver).net_
-        assert net.differentiate_ is None
+        assert net.compute_gradient_ is None
         assert not net.kept_
 
 

@@ -148,7 +148,7 @@ def test_promise_21_cuda_is_left_alone():
 
 def test_promise_21_a_bad_fork_is_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("sk_deep._estimator.checks.is_in_bad_fork", lambda: True)
+    monkeypatch.setattr("sk_deep._estimator.plan.is_in_bad_fork", lambda: True)
     with pytest.raises(RuntimeError, match="loky"):
         MLPClassifier(**SHORT, device="cuda").fit(X, Y)
 

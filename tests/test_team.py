@@ -118,7 +118,7 @@ def test_an_accelerator_of_one_process_changes_nothing():
     expected = MLPClassifier(**team.SMALL).fit(X, Y)
     found = MLPClassifier(**team.SMALL, accelerator=_accelerator()).fit(X, Y)
     assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
-    assert found.net_.team is None
+    assert found.net_.processes is None
 
 
 @pytest.mark.parametrize(

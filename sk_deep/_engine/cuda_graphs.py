@@ -18,7 +18,7 @@ Shares = Tensor | float  # factors on the losses of the rows
 _N_BEFORE = 3  # batches before a graph is recorded, which settle memory and libraries
 
 
-class Way(Protocol):
+class GradientFunction(Protocol):
     """A way to the gradient, see `sk_deep._engine.gradients.Autograd`."""
 
     module: MLP
@@ -73,7 +73,9 @@ class Graphed:
         Records a graph.
     """
 
-    def __init__(self, way: Way, record: Callable[..., CudaGraph] = CudaGraph) -> None:
+    def __init__(
+        self, way: GradientFunction, record: Callable[..., CudaGraph] = CudaGraph
+    ) -> None:
         self.way, self.record = way, record
         self.module = way.module
         self.dropouts = self.module.dropout_layers()

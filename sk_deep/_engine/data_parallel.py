@@ -16,7 +16,7 @@ from torch import Tensor
 _PLAIN = ("NO", "MULTI_CPU", "MULTI_GPU", "MULTI_XPU", "MULTI_NPU", "MULTI_MLU")
 
 
-class Team:
+class ProcessGroup:
     """The processes of an accelerator, and this one's place among them.
 
     Parameters
@@ -85,7 +85,7 @@ class Team:
             )
 
 
-def team_of(accelerator) -> Team | None:
+def process_group(accelerator) -> ProcessGroup | None:
     """Make the team of an accelerator.
 
     Parameters
@@ -95,7 +95,7 @@ def team_of(accelerator) -> Team | None:
 
     Returns
     -------
-    team : Team or None
+    processes : ProcessGroup or None
         None if one process trains alone.
 
     Raises
@@ -127,4 +127,4 @@ def team_of(accelerator) -> Team | None:
             "`accelerate launch` or `torchrun`, however: it came from another process, "
             "as to a worker of n_jobs. Let n_jobs be None or 1."
         )
-    return Team(accelerator)
+    return ProcessGroup(accelerator)

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from sk_deep._data.batches import Batch, Data
-from sk_deep._engine.gradients import differentiator
+from sk_deep._engine.gradients import choose_gradient
 from sk_deep._engine.net import Net
 from sk_deep._engine.threads import threads_for
 from sk_deep.network import MLP
@@ -36,7 +36,7 @@ def train_full_batch(
         Iterations of the longest search.
     """
     options = {"max_fun": max_fun, "tol": tol}
-    options.update(net.paces[0].arguments)
+    options.update(net.step_settings[0].arguments)
     net.start()
     net.kept_ = []  # the network itself holds what a search left
     batch = net.prepare(data.take(slice(None)))
@@ -62,7 +62,7 @@ def _minimize(net: Net, i: int, batch: Batch, **options) -> tuple[float, int]:
     module = net.module_.member(i)
     last_loss, has_begun = np.nan, False
     finished = module.flat.numpy(force=True).astype(float)
-    differentiate = differentiator(module, net.criterion_)
+    compute_gradient = choose_gradient(module, net.criterion_)
 
     def objective(parameters: NDArray) -> tuple[float, NDArray]:
         nonlocal last_loss, has_begun
@@ -71,7 +71,7 @@ def _minimize(net: Net, i: int, batch: Batch, **options) -> tuple[float, int]:
             net.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
         # NOTE[DIFF] L-BFGS on float32 inputs: scikit-learn's weights become float64
         module.flat.copy_(torch.from_numpy(parameters))
-        last_loss = net.loss(net.gradient(differentiate, batch)).item()
+        last_loss = net.loss(net.gradient(compute_gradient, batch)).item()
         return last_loss, module.flat_grad.numpy(force=True).astype(float)
 
     def end_iteration(parameters: NDArray) -> None:

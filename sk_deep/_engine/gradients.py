@@ -15,7 +15,7 @@ from torch import Tensor
 from sk_deep._compat import foreach_copy, run_backward
 from sk_deep._data.sparse import SparseRows
 from sk_deep._data.tensors import is_narrow
-from sk_deep._engine.cuda_graphs import Graphed, Shares, Way
+from sk_deep._engine.cuda_graphs import GradientFunction, Graphed, Shares
 from sk_deep.activations import Activation
 from sk_deep.losses import Criterion
 from sk_deep.network import MLP, Hidden, Linear
@@ -191,7 +191,7 @@ def is_ours(module: MLP, criterion: Criterion) -> bool:
     return all(isinstance(name, str) for name in names)
 
 
-def differentiator(module: MLP, criterion: Criterion) -> Way:
+def choose_gradient(module: MLP, criterion: Criterion) -> GradientFunction:
     """Choose the way to the gradient of a network's loss."""
     way = (ByHand if is_by_hand(module, criterion) else Autograd)(module, criterion)
     # a graph would not repeat what a user's code does on the host

@@ -13,13 +13,13 @@ from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
 from sk_deep._data.batches import Batch, Batches, Data
-from sk_deep._engine.cuda_graphs import Way
-from sk_deep._engine.data_parallel import Team
-from sk_deep._engine.gradients import ByHand, differentiator
+from sk_deep._engine.cuda_graphs import GradientFunction
+from sk_deep._engine.data_parallel import ProcessGroup
+from sk_deep._engine.gradients import ByHand, choose_gradient
 from sk_deep._engine.kept_weights import WeightAverage
 from sk_deep._engine.mean_loss import MeanLoss, Step, total_loss
 from sk_deep._engine.penalty import Number, decay, penalise
-from sk_deep._engine.rates import Pace, group_members
+from sk_deep._engine.rates import StepSettings, group_members
 from sk_deep._engine.threads import threads_for
 from sk_deep.augmentation import Augment
 from sk_deep.losses import Criterion, smooth, soft_targets
@@ -46,7 +46,7 @@ class Net(NeuralNet):
         Classes of the network and of the loss.
     solver : Solver
         Row of the solver.
-    paces : sequence of Pace
+    step_settings : sequence of StepSettings
         What sets the steps: one for all members, or one for each.
     alpha, l1_ratio : float or ndarray of shape (n_members,), default=0.0
         Strength of the penalty on the weights, and the L1 part of it.
@@ -58,7 +58,7 @@ class Net(NeuralNet):
         Number of epochs over which weights are averaged; None is not at all.
     random_states : sequence of RandomState, default=()
         Each member's source of shuffles; empty does not shuffle.
-    team : Team, default=None
+    processes : ProcessGroup, default=None
         The processes that train this network together; None is this one alone.
     **kwargs : dict
         Arguments of `skorch.NeuralNet`.
@@ -95,25 +95,25 @@ class Net(NeuralNet):
         criterion,
         *,
         solver: Solver,
-        paces: Sequence[Pace],
+        step_settings: Sequence[StepSettings],
         alpha: float | NDArray = 0.0,
         l1_ratio: float | NDArray = 0.0,
         label_smoothing: float | NDArray = 0.0,
         augmentation: Augment | None = None,
         averaging: float | None = None,
         random_states: Sequence[RandomState] = (),
-        team: Team | None = None,
+        processes: ProcessGroup | None = None,
         **kwargs,
     ) -> None:
         self.solver = solver
-        self.paces = paces
+        self.step_settings = step_settings
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.label_smoothing = label_smoothing
         self.augmentation = augmentation
         self.averaging = averaging
         self.random_states = random_states
-        self.team = team
+        self.processes = processes
         self.quorum = 0.0
         self.resume: Callable[[], None] | None = None
         super().__init__(module, criterion, **kwargs)
@@ -132,14 +132,14 @@ class Net(NeuralNet):
     def initialize_optimizer(self, triggered_directly=None):
         """Build the optimizer over the flat buffer."""
         self.groups_ = group_members(
-            self.paces, self.n_members, together=self.solver.elementwise
+            self.step_settings, self.n_members, together=self.solver.elementwise
         )
         if self.optimizer is not None:
             groups = [
-                {"params": self._leaves(group), **pace.arguments}
-                for group, pace in self._paced_groups()
+                {"params": self._leaves(group), **settings.arguments}
+                for group, settings in self._groups_with_settings()
             ]
-            first = self.paces[0]
+            first = self.step_settings[0]
             self.optimizer_ = make_optimizer(
                 self.optimizer, groups, lr=first.learning_rate, **first.arguments
             )
@@ -161,10 +161,13 @@ class Net(NeuralNet):
         """Number of networks."""
         return self.module_.architecture["n_members"]
 
-    def _paced_groups(self) -> Iterator[tuple[slice, Pace]]:
+    def _groups_with_settings(self) -> Iterator[tuple[slice, StepSettings]]:
         """Yield the groups, and what sets their steps."""
         for group in self.groups_:
-            yield group, self.paces[group.start if len(self.paces) > 1 else 0]
+            yield (
+                group,
+                self.step_settings[group.start if len(self.step_settings) > 1 else 0],
+            )
 
     def _leaves(self, group: slice) -> list[Tensor]:
         """List the tensors of a group of members to optimise."""
@@ -264,7 +267,7 @@ class Net(NeuralNet):
     def start(self) -> None:
         """Make ready to train: every member runs, and its weights are kept."""
         module = self.module_
-        self.differentiate_ = differentiator(module, self.criterion_)
+        self.compute_gradient_ = choose_gradient(module, self.criterion_)
         self.running_ = np.ones(self.n_members, dtype=bool)
         self.epoch_values_: dict[str, NDArray] = {}
         self.outputs_: list[Tensor] = []
@@ -292,7 +295,7 @@ class Net(NeuralNet):
         # steps without autograd, and without any code of a user's
         self.is_lean_ = (
             self.optimizer is not None
-            and isinstance(self.differentiate_, ByHand)
+            and isinstance(self.compute_gradient_, ByHand)
             and self._steps_by_gradient
             and hasattr(self.optimizer_, "update")
             and self.augmentation is None
@@ -311,8 +314,8 @@ class Net(NeuralNet):
         datasets = {"dataset_train": X, "dataset_valid": y}
         if self.resume is not None:
             self.resume()
-            if self.team is not None:
-                self.team.check_same("finished epochs", self.n_finished_)
+            if self.processes is not None:
+                self.processes.check_same("finished epochs", self.n_finished_)
         for _ in range(self.n_finished_, epochs or self.max_epochs):
             if self.is_over():
                 break
@@ -363,7 +366,9 @@ class Net(NeuralNet):
         average = self.average_ if training else None
         if average is not None:
             average.begin_epoch(len(iterator))
-        varies = training and any(pace.schedule.per_batch for pace in self.paces)
+        varies = training and any(
+            settings.schedule.per_batch for settings in self.step_settings
+        )
         step = functools.partial(self._hooked, step_fn) if self.hooked_ else step_fn
         mean_loss = MeanLoss(self.criterion_)
         with torch.inference_mode(training and self.is_lean_):
@@ -376,14 +381,14 @@ class Net(NeuralNet):
         if average is not None:
             average.end_epoch()
         loss = mean_loss.value()
-        if training and self.team is not None:
-            loss = self.team.add_up_numbers(loss)
+        if training and self.processes is not None:
+            loss = self.processes.add_up_numbers(loss)
         self.record(f"{prefix}_loss", loss)
 
     def _hooked(self, step_fn: Callable[[Batch], Step], batch: Batch) -> Step:
         """Take a step, and tell the callbacks; those of a team of their share of it."""
         training = self.module_.training
-        own = self.team.share(batch) if training and self.team else batch
+        own = self.processes.share(batch) if training and self.processes else batch
         known = {"batch": own.pair, "training": training}
         self._notify_batch("on_batch_begin", **known)
         step = step_fn(batch)
@@ -414,7 +419,7 @@ class Net(NeuralNet):
         """
         batch = self.prepare(batch)
         if self._steps_by_gradient:
-            step = self.gradient(self.differentiate_, batch)
+            step = self.gradient(self.compute_gradient_, batch)
             if self.solver.decouples_decay:
                 decay(self.module_, self.decay_, self.l1_ratio_)
             self.update_()
@@ -426,7 +431,7 @@ class Net(NeuralNet):
         def closure() -> Tensor:
             if masks is not None:  # the function stands still during a step
                 generator.set_state(masks)
-            steps.append(self.gradient(self.differentiate_, batch))
+            steps.append(self.gradient(self.compute_gradient_, batch))
             return self.loss(steps[-1]).sum()
 
         self.optimizer_.step(closure)
@@ -439,7 +444,7 @@ class Net(NeuralNet):
 
     def seed_noise(self, seed: int) -> None:
         """Seed the network's generator; each process of a team draws its own masks."""
-        rank = 0 if self.team is None else self.team.rank
+        rank = 0 if self.processes is None else self.processes.rank
         self.module_.generator.manual_seed(seed + rank)
 
     def prepare(self, batch: Batch) -> Batch:
@@ -486,7 +491,7 @@ class Net(NeuralNet):
         module = self.module_
         return soft_targets(y, module.architecture["n_outputs"], module.flat)
 
-    def gradient(self, differentiate: Way, batch: Batch) -> Step:
+    def gradient(self, compute_gradient: GradientFunction, batch: Batch) -> Step:
         """Put the gradient of a batch's loss into the flat buffer.
 
         The loss is (sum(w l) + alpha (r |W|_1 + (1 - r) / 2 |W|^2)) / sum(w), with
@@ -494,7 +499,7 @@ class Net(NeuralNet):
 
         Parameters
         ----------
-        differentiate : Way
+        compute_gradient : GradientFunction
             The way to the gradient of a network.
         batch : Batch
             The batch.
@@ -504,27 +509,29 @@ class Net(NeuralNet):
         step : Step
             What tells the loss.
         """
-        team = self.team
-        if team is not None:
-            batch = team.share(batch)
+        processes = self.processes
+        if processes is not None:
+            batch = processes.share(batch)
         X, y, weight, n_rows = batch
-        share, total = (1 / n_rows, n_rows) if weight is None else _shares(weight, team)
-        raw, losses = differentiate(X, y, share)
-        if team is not None:
-            gradient = differentiate.module.flat_grad
-            gradient.copy_(team.add_up(gradient))
+        share, total = (
+            (1 / n_rows, n_rows) if weight is None else _shares(weight, processes)
+        )
+        raw, losses = compute_gradient(X, y, share)
+        if processes is not None:
+            gradient = compute_gradient.module.flat_grad
+            gradient.copy_(processes.add_up(gradient))
         norm, strength = None, self.alpha_ / total
         if self.is_penalised_:
-            norm = penalise(differentiate.module, strength, self.l1_ratio_)
+            norm = penalise(compute_gradient.module, strength, self.l1_ratio_)
         if self.hooked_:
-            named = differentiate.module.named_parameters()
+            named = compute_gradient.module.named_parameters()
             self._notify_batch(
                 "on_grad_computed",
                 named_parameters=named,
                 batch=batch.pair,
                 training=True,
             )
-        if team is not None and team.rank > 0:
+        if processes is not None and processes.rank > 0:
             norm = None  # the first process counts the penalty
         if weight is None:
             return Step(raw, y, n_rows, None, losses, norm, self.alpha_ / 2)
@@ -535,14 +542,16 @@ class Net(NeuralNet):
     def loss(self, step: Step) -> Tensor:
         """Compute the loss of a step, () or (n_members,)."""
         loss = total_loss(self.criterion_, [step]) / step.size
-        return loss if self.team is None else self.team.add_up(loss)
+        return loss if self.processes is None else self.processes.add_up(loss)
 
     def _set_rates(self, done: float, next_done: float) -> None:
         """Set the learning rates, with the given parts of the epoch done."""
         progress = self.n_epochs_, self.n_samples_, done, next_done
-        rates = [pace.rate(*progress) for _, pace in self._paced_groups()]
+        rates = [
+            settings.rate(*progress) for _, settings in self._groups_with_settings()
+        ]
         # a callback of the user's may have set `lr`
-        scale = self.lr / self.paces[0].learning_rate
+        scale = self.lr / self.step_settings[0].learning_rate
         self.rates_ = np.array(rates) * self.reductions_ * scale
         for group, rate in zip(self.optimizer_.param_groups, self.rates_, strict=True):
             group["lr"] = float(rate)
@@ -556,8 +565,8 @@ class Net(NeuralNet):
 
     def rate_on_plateau(self, member: int) -> float | None:
         """Tell the learning rate of a member, if plateaus reduce it."""
-        pace = self.paces[member if len(self.paces) > 1 else 0]
-        reduces = pace.schedule.reduces_on_plateau
+        settings = self.step_settings[member if len(self.step_settings) > 1 else 0]
+        reduces = settings.schedule.reduces_on_plateau
         return float(self.rates_[self.group_of(member)]) if reduces else None
 
     def slow_down(self, member: int, divisor: float) -> None:
@@ -594,8 +603,8 @@ class Net(NeuralNet):
         values : ndarray of shape (n_members,) or ()
             The values.
         """
-        if self.team is not None:  # all decide by the same numbers
-            values = self.team.agree(values)
+        if self.processes is not None:  # all decide by the same numbers
+            values = self.processes.agree(values)
         self.epoch_values_[name] = values = np.atleast_1d(values)
         mean = values[0] if len(values) == 1 else values[self.trained_].mean()
         self._history_row()[name] = float(mean)
@@ -637,7 +646,7 @@ class Net(NeuralNet):
     def end(self) -> None:
         """Make ready to predict, and let go of the memory of training."""
         self.module_.eval()
-        self.differentiate_ = self.batches_ = None
+        self.compute_gradient_ = self.batches_ = None
         self.kept_, self.outputs_ = [], []
 
     def evaluation_step(self, batch, training=False):
@@ -653,7 +662,9 @@ def make_net(
     device: str,
     loss_params: Mapping[str, Any] | None = None,
     solver: Solver = SOLVERS["adam"],
-    paces: Sequence[Pace] = (Pace(1e-3, SCHEDULES["constant"], 1),),
+    step_settings: Sequence[StepSettings] = (
+        StepSettings(1e-3, SCHEDULES["constant"], 1),
+    ),
     callbacks: Sequence = (),
     **kwargs,
 ) -> Net:
@@ -673,7 +684,7 @@ def make_net(
         Parameters of the loss.
     solver : Solver, default=adam
         Row of the solver.
-    paces : sequence of Pace, default=(Pace(1e-3, constant, 1),)
+    step_settings : sequence of StepSettings, default=(StepSettings(1e-3, constant, 1),)
         What sets the steps: one for all members, or one for each.
     callbacks : sequence, default=()
         Of skorch.
@@ -693,9 +704,9 @@ def make_net(
         criterion__params=loss_params,
         solver=solver,
         optimizer=solver.optimizer,
-        paces=paces,
-        lr=paces[0].learning_rate,
-        max_epochs=max(pace.max_epochs for pace in paces),
+        step_settings=step_settings,
+        lr=step_settings[0].learning_rate,
+        max_epochs=max(settings.max_epochs for settings in step_settings),
         callbacks=list(callbacks),
         train_split=None,
         verbose=0,
@@ -717,11 +728,11 @@ def _has_stopped(callback) -> bool:
     return isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
 
 
-def _shares(weight: Tensor, team: Team | None) -> tuple[Tensor, Tensor]:
+def _shares(weight: Tensor, processes: ProcessGroup | None) -> tuple[Tensor, Tensor]:
     """Share of each row in the batch's loss, w / sum(w), and the sum."""
     total = weight.sum(dim=-1, keepdim=True)
-    if team is not None:
-        total = team.add_up(total)
+    if processes is not None:
+        total = processes.add_up(total)
     # NOTE[DIFF] batches that weigh nothing: scikit-learn divides by zero
     total = total.where(total > 0, torch.inf)
     return weight / total, total.squeeze(-1)

@@ -8,7 +8,7 @@ from sk_deep.schedules import Progress, Schedule
 
 
 @dataclass(frozen=True)
-class Pace:
+class StepSettings:
     """What sets the steps of a member.
 
     Parameters
@@ -57,13 +57,13 @@ class Pace:
 
 
 def group_members(
-    paces: Sequence[Pace], n_members: int, *, together: bool
+    step_settings: Sequence[StepSettings], n_members: int, *, together: bool
 ) -> list[slice]:
     """Group members of one pace that are side by side.
 
     Parameters
     ----------
-    paces : sequence of Pace
+    step_settings : sequence of StepSettings
         One for all members, or one for each.
     n_members : int
         Number of members.
@@ -75,14 +75,14 @@ def group_members(
     groups : list of slice
         Of the members. One whose rate falls on plateaus is a group of its own.
     """
-    if len(paces) == 1:
-        paces = [paces[0]] * n_members
+    if len(step_settings) == 1:
+        step_settings = [step_settings[0]] * n_members
     starts = [
         i
-        for i, pace in enumerate(paces)
+        for i, settings in enumerate(step_settings)
         if not together
         or i == 0
-        or pace.schedule.reduces_on_plateau
-        or pace != paces[i - 1]
+        or settings.schedule.reduces_on_plateau
+        or settings != step_settings[i - 1]
     ]
     return [slice(*ends) for ends in zip(starts, [*starts[1:], n_members], strict=True)]

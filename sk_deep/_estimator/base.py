@@ -53,12 +53,12 @@ from sk_deep._engine.state import (
     progress,
     resume,
 )
-from sk_deep._estimator import checks
+from sk_deep._estimator import checks, plan
 from sk_deep._estimator.parameters import Parameters
 from sk_deep._estimator.sklearn_callbacks import attributes, tell_callbacks
 from sk_deep._estimator.validation import (
+    CheckedRows,
     Fold,
-    Rows,
     Validation,
     average_by_row,
     check_validation,
@@ -234,16 +234,16 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         fresh = not hasattr(self, "net_") or not (self.warm_start or incremental)
         checks.hidden_units(self)  # its error comes before those of the data
         rows = self._check_rows(X, y, sample_weight, fresh, incremental)
-        team = checks.team(self)
-        random_states, draw_seed = self._random_states(team)
-        net = make_net(**self._net_arguments(rows.X, fresh), team=team)
+        processes = plan.processes(self)
+        random_states, draw_seed = self._random_states(processes)
+        net = make_net(**self._net_arguments(rows.X, fresh), processes=processes)
         if fresh:
             self._start_afresh(net, random_states, draw_seed)
             self._prime(net, rows)
         else:
             self._go_on_from(net, self.net_, draw_seed, incremental)
-        if team is not None:
-            _check_same(team, rows, net)
+        if processes is not None:
+            _check_same(processes, rows, net)
         data = {"X": X, "rows": rows, "sample_weight": sample_weight}
         with tell_callbacks(watched, self, net, **data) as tasks:
             if net.optimizer is None:
@@ -259,7 +259,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         X, y = self._validate(X, y, reset=fresh)
         weight = self._sample_weight(sample_weight, X)
         target = self._encode(y, weight, fresh=fresh, incremental=incremental)
-        return Rows(X, y, target, self._weight(weight, y, incremental))
+        return CheckedRows(X, y, target, self._weight(weight, y, incremental))
 
     def _validate(self, X, y, reset):
         checks = {"multi_output": True, "y_numeric": not is_classifier(self)}
@@ -304,12 +304,12 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         # NOTE[DIFF] negative sample weights: scikit-learn takes them
         return check_sample_weight(sample_weight, X, ensure_non_negative=True)
 
-    def _random_states(self, team=None):
+    def _random_states(self, processes=None):
         """Make each member's source of randomness, and a function for seeds."""
         random_state = _private(self.random_state)
         limit = np.iinfo(np.int32).max
-        if team is not None and self.random_state is None:
-            (seed,) = team.agree(random_state.randint(limit, size=1))
+        if processes is not None and self.random_state is None:
+            (seed,) = processes.agree(random_state.randint(limit, size=1))
             random_state = np.random.RandomState(seed)
         if self.n_members == 1:
             members = [random_state]
@@ -320,31 +320,31 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     def _net_arguments(self, X, fresh=True):
         """Collect the arguments of `make_net` for training on X."""
-        arch = checks.architecture(self, X.shape[1], self.n_outputs_)
-        batch_size = checks.batch_size(self, X.shape[0])
+        arch = plan.architecture(self, X.shape[1], self.n_outputs_)
+        batch_size = plan.batch_size(self, X.shape[0])
         arch["dtype"] = (
-            checks.dtype(self, X, n_weights(arch), batch_size)
+            plan.dtype(self, X, n_weights(arch), batch_size)
             if fresh or self.dtype != "auto"
             else self.net_.module_.architecture["dtype"]
         )
-        solver = checks.solver(self)
+        solver = plan.solver(self)
         checks.check_watched(self)
         return {
             "architecture": arch,
             "loss": self.loss,
             "kind": self._kind(),
-            "loss_params": checks.loss_params(self),
-            "device": checks.device(self),
+            "loss_params": plan.loss_params(self),
+            "device": plan.device(self),
             "solver": solver,
-            "paces": [checks.pace(self, solver)],
+            "step_settings": [plan.settings(self, solver)],
             "alpha": self.alpha,
             "l1_ratio": self.l1_ratio,
             # of classifiers
             "label_smoothing": vars(self).get("label_smoothing", 0.0),
-            "augmentation": checks.augmentation(self, X.shape[1]),
+            "augmentation": plan.augmentation(self, X.shape[1]),
             "averaging": self.weight_averaging,
             "callbacks": [
-                *checks.callbacks([self]),
+                *plan.callbacks([self]),
                 *copy.deepcopy(checks.checked_callbacks(self)),
             ],
         }
@@ -473,7 +473,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     def _verbose(self, net):
         """What prints the epochs, of a team in the first process."""
-        is_first = net.team is None or net.team.rank == 0
+        is_first = net.processes is None or net.processes.rank == 0
         return [Verbose()] if self.verbose and is_first else []
 
     def _begin_checkpoint(self, checkpoint, net, stopping, fold, incremental):
@@ -509,7 +509,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
                 "sample size. It is going to be clipped",
                 stacklevel=8,  # the line that calls fit
             )
-        size = min(checks.batch_size(self, n_samples), n_samples)
+        size = min(plan.batch_size(self, n_samples), n_samples)
         if checks.mixes_rows(self) and size < 2:
             raise ValueError(
                 f"normalization={self.normalization!r} needs at least 2 samples in a "
@@ -539,7 +539,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             return Fold(rows, None, self._validation_rows(validation))
         if not self.early_stopping:
             return Fold(rows)
-        n_folds = checks.n_folds(self, rows.n_weighing())
+        n_folds = plan.n_folds(self, rows.n_weighing())
         if n_folds is not None:
             fold_of = split_folds(rows, n_folds, random_states[0])
             folds = np.arange(self.n_members) % n_folds
@@ -559,7 +559,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         )
         X, y = self._validate(validation.X, validation.y, reset=False)
         target = self._encode(y, fresh=False, incremental=True, validates=True)
-        return Rows(X, y, target, self._sample_weight(validation.weight, X))
+        return CheckedRows(X, y, target, self._sample_weight(validation.weight, X))
 
     # ---- what a fit leaves ---------------------------------------------------------
 
@@ -728,7 +728,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     def _present_device(self):
         try:
-            return checks.device(self)
+            return plan.device(self)
         except RuntimeError:
             warnings.warn(
                 f"device={self.device!r} is not available, predicting on the CPU.",
@@ -782,12 +782,12 @@ def _private(random_state):
     return check_random_state(random_state)
 
 
-def _check_same(team, rows, net):
+def _check_same(processes, rows, net):
     """Check that the processes of a team begin alike, on the same rows."""
     ends = [dense(rows.X[:1]), dense(rows.X[-1:])]  # of the inputs, for the time's sake
     parts = [*ends, rows.target, rows.weight, net.module_.flat.numpy(force=True)]
     own = [zlib.crc32(np.ascontiguousarray(part)) for part in parts if part is not None]
-    team.check_same("rows, targets, weights and seeds", *rows.X.shape, *own)
+    processes.check_same("rows, targets, weights and seeds", *rows.X.shape, *own)
 
 
 def _is_legal(X, n_features):

@@ -8,7 +8,7 @@ from sklearn.utils.metaestimators import available_if
 
 from sk_deep._compat import fit_context
 from sk_deep._data.tensors import dense
-from sk_deep._estimator import checks
+from sk_deep._estimator import plan
 from sk_deep._estimator.base import BaseMLP, stochastic_only
 from sk_deep.losses import get_loss
 
@@ -95,7 +95,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
             self._oof_errors = np.sort(errors, axis=0)
 
     def _count_outputs(self, row, n_targets):
-        n_columns = row.columns(**checks.loss_params(self))
+        n_columns = row.columns(**plan.loss_params(self))
         if n_columns > 1 and n_targets > 1:
             raise ValueError(
                 f"loss={self.loss!r} with loss_params={self.loss_params} gives several "

@@ -10,7 +10,7 @@ from sk_deep._compat import (
     check_sample_weight,
     only_counts,
 )
-from sk_deep._estimator import checks
+from sk_deep._estimator import plan
 from sk_deep.callbacks import Tasks
 
 # A progress bar is drawn ten times a second, and each task that it counts may take
@@ -34,7 +34,7 @@ def tell_callbacks(watched, trial, net, *, X, rows, sample_weight):
         What trains.
     X : array-like
         The inputs as the user gave them.
-    rows : Rows
+    rows : CheckedRows
         The checked data.
     sample_weight : array-like or None
         The weights as the user gave them.
@@ -83,7 +83,7 @@ def _epochs_in_a_task(trial, net, rows):
     """Estimate how many epochs to count as one."""
     n_rows = rows.X.shape[0]
     is_full_batch = net.optimizer is None
-    n_steps = 1 if is_full_batch else n_rows / checks.batch_size(trial, n_rows)
+    n_steps = 1 if is_full_batch else n_rows / plan.batch_size(trial, n_rows)
     seconds = n_steps * _SECONDS_OF_A_STEP
     seconds += net.module_.flat.numel() * n_rows * _SECONDS_OF_A_PRODUCT
     return max(1, round(_SECONDS / seconds))

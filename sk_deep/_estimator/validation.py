@@ -33,7 +33,7 @@ class Validation(NamedTuple):
         return any(part is not None for part in self)
 
 
-class Rows(NamedTuple):
+class CheckedRows(NamedTuple):
     """Checked arrays of as many rows: inputs, targets, encoded targets, weights."""
 
     X: Any
@@ -53,9 +53,9 @@ class Fold(NamedTuple):
     (n_members, n_rows), all members share the training rows, and leave out their own.
     """
 
-    train: Rows
+    train: CheckedRows
     train_positions: NDArray | None = None
-    valid: Rows | None = None
+    valid: CheckedRows | None = None
     valid_positions: Sequence[NDArray] | None = None
     leaves_out: NDArray | None = None
 
@@ -69,19 +69,21 @@ class Fold(NamedTuple):
             return train, None
         return train, _data(net, self.valid, self.valid_positions)
 
-    def whole(self) -> "Part | None":
+    def whole(self) -> "ScoredRows | None":
         """Take the rows that members leave out, all together; None without folds."""
-        return None if self.leaves_out is None else Part.of(self.valid, slice(None))
+        return (
+            None if self.leaves_out is None else ScoredRows.of(self.valid, slice(None))
+        )
 
-    def parts(self, n_members: int) -> list["Part"]:
+    def parts(self, n_members: int) -> list["ScoredRows"]:
         """List the rows that each member validates on."""
         positions = self.valid_positions
         if positions is None:
-            return [Part.of(self.valid, slice(None))] * n_members
-        return [Part.of(self.valid, own) for own in positions]
+            return [ScoredRows.of(self.valid, slice(None))] * n_members
+        return [ScoredRows.of(self.valid, own) for own in positions]
 
 
-class Part(NamedTuple):
+class ScoredRows(NamedTuple):
     """What a member is scored on: rows of inputs, and what belongs to them."""
 
     X: Any
@@ -91,18 +93,18 @@ class Part(NamedTuple):
     weight: NDArray | None
 
     @classmethod
-    def of(cls, valid: Rows, rows) -> "Part":
+    def of(cls, valid: CheckedRows, rows) -> "ScoredRows":
         """Select rows; those of the inputs when they are wanted."""
         weight = None if valid.weight is None else valid.weight[rows]
         return cls(valid.X, rows, valid.y[rows], valid.target[rows], weight)
 
 
-def _shared_data(net: Net, rows: Rows, leaves_out: NDArray) -> Data:
+def _shared_data(net: Net, rows: CheckedRows, leaves_out: NDArray) -> Data:
     weight = np.where(leaves_out, 0.0, 1.0 if rows.weight is None else rows.weight)
     return net.data(rows.X, rows.target, weight, weight_sets=np.arange(len(weight)))
 
 
-def _data(net: Net, rows: Rows, positions: Sequence[NDArray] | None) -> Data:
+def _data(net: Net, rows: CheckedRows, positions: Sequence[NDArray] | None) -> Data:
     n_members = net.module_.architecture["n_members"]
     if n_members > 1 and positions is None:
         positions = np.tile(np.arange(rows.X.shape[0]), (n_members, 1))
@@ -134,7 +136,7 @@ def check_validation(
 
 
 def split_rows(
-    estimator, rows: Rows, random_state: RandomState
+    estimator, rows: CheckedRows, random_state: RandomState
 ) -> tuple[NDArray, NDArray]:
     """Split the positions of the rows into training and validation.
 
@@ -142,7 +144,7 @@ def split_rows(
     ----------
     estimator : estimator
         With `validation_fraction`.
-    rows : Rows
+    rows : CheckedRows
         All rows.
     random_state : RandomState
         Source of the split.
@@ -173,7 +175,7 @@ def split_rows(
     return train, valid
 
 
-def split_folds(rows: Rows, n_folds: int, random_state: RandomState) -> NDArray:
+def split_folds(rows: CheckedRows, n_folds: int, random_state: RandomState) -> NDArray:
     """Deal the rows out to folds, each with the targets of all.
 
     The rows are sorted by their target, where it is a column, those of equal targets at
@@ -181,7 +183,7 @@ def split_folds(rows: Rows, n_folds: int, random_state: RandomState) -> NDArray:
 
     Parameters
     ----------
-    rows : Rows
+    rows : CheckedRows
         All rows.
     n_folds : int
         Number of folds.
@@ -221,7 +223,7 @@ def _rare_class_error(error: ValueError, y: NDArray) -> ValueError:
 
 
 def validation_score(
-    estimators: Sequence, parts: Sequence[Part], whole: Part | None = None
+    estimators: Sequence, parts: Sequence[ScoredRows], whole: ScoredRows | None = None
 ) -> Callable[[Net], list[float] | NDArray]:
     """Build the function of a net that scores its members on the validation rows.
 
@@ -229,9 +231,9 @@ def validation_score(
     ----------
     estimators : sequence of estimator
         Each member's, with one `scoring`, and what decodes the outputs.
-    parts : sequence of Part
+    parts : sequence of ScoredRows
         What each member is scored on.
-    whole : Part, default=None
+    whole : ScoredRows, default=None
         All rows, of which the parts are folds: then all members get one score, that of
         the predictions for each row by those that have left it out. The loss, and a
         scorer of the user's, which may look at more than predictions, are averaged over
@@ -255,7 +257,11 @@ def validation_score(
 
 
 def _outputs_of_folds(
-    net: Net, dtype: torch.dtype | None, *, parts: Sequence[Part], whole: Part
+    net: Net,
+    dtype: torch.dtype | None,
+    *,
+    parts: Sequence[ScoredRows],
+    whole: ScoredRows,
 ) -> NDArray:
     """Outputs of an epoch's validation for all rows, (1, n_rows, n_outputs)."""
     outputs = _validation_outputs(net, dtype)
@@ -292,7 +298,7 @@ def average_by_row(
     return total
 
 
-def _score_of_each(estimators: Sequence, parts: Sequence[Part], outputs_of=None):
+def _score_of_each(estimators: Sequence, parts: Sequence[ScoredRows], outputs_of=None):
     scoring, outputs_of = estimators[0].scoring, outputs_of or _validation_outputs
     if scoring == "loss":
         return lambda net: -net.epoch_values_["valid_loss"]
@@ -311,7 +317,9 @@ def _takes_weights(scorer: Callable) -> bool:
     return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _default_score(estimators: Sequence, parts: Sequence[Part], outputs_of: Callable):
+def _default_score(
+    estimators: Sequence, parts: Sequence[ScoredRows], outputs_of: Callable
+):
     def score(net: Net) -> list[float]:
         members = zip(estimators, parts, outputs_of(net, None), strict=True)
         return [
@@ -330,7 +338,10 @@ def _validation_outputs(net: Net, dtype: torch.dtype | None) -> NDArray:
 
 
 def _scorer_score(
-    estimators: Sequence, parts: Sequence[Part], scorer: Callable, outputs_of: Callable
+    estimators: Sequence,
+    parts: Sequence[ScoredRows],
+    scorer: Callable,
+    outputs_of: Callable,
 ):
     candidates = [estimator._copy() for estimator in estimators]
     for candidate in candidates:  # the checked rows have no names, and are encoded

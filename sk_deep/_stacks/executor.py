@@ -25,8 +25,8 @@ from sk_deep._compat import (
     safe_split,
     unwrap_delayed,
 )
-from sk_deep._estimator import checks
-from sk_deep._stacks.job import Inputs, Job, Task, fit_steps, make_task
+from sk_deep._estimator import checks, plan
+from sk_deep._stacks.job import Job, Task, TransformedSplit, fit_steps, make_task
 from sk_deep._stacks.members import structure
 from sk_deep.exceptions import full_memory
 
@@ -216,7 +216,10 @@ class StackExecutor:
         return dict(zip(one_of, self._run_calls(fits), strict=True))
 
     def _cut(
-        self, tasks: list[Task], calls: list[Call], inputs: dict[tuple, Inputs]
+        self,
+        tasks: list[Task],
+        calls: list[Call],
+        inputs: dict[tuple, TransformedSplit],
     ) -> list[list[Task]]:
         """Cut tasks of one structure to stacks, and to shares of the workers."""
         size = self.batch_members
@@ -224,7 +227,7 @@ class StackExecutor:
             first = tasks[0]
             X = calls[first.index].X
             X = X if first.steps is None else inputs[first.inputs].X_train
-            device = torch.device(checks.device(first.network)).type
+            device = torch.device(plan.device(first.network)).type
             budget = _STACK_BYTES.get(device, _STACK_BYTES_ELSEWHERE)
             size = max(1, budget // _member_bytes(first.network, X))
         n_members = sum(task.network.n_members for task in tasks)
@@ -280,7 +283,9 @@ def _waves(tasks: list[Task], calls: list[Call]) -> Iterator[list[Task]]:
         yield [task for task in tasks if task.inputs in own]
 
 
-def _job(tasks: list[Task], calls: list[Call], inputs: dict[tuple, Inputs]) -> Job:
+def _job(
+    tasks: list[Task], calls: list[Call], inputs: dict[tuple, TransformedSplit]
+) -> Job:
     options = calls[tasks[0].index].options
     splits = {}
     for task in tasks:
@@ -306,7 +311,7 @@ def _work(job: Job, X) -> int:
 def _member_bytes(network, X) -> int:
     """Estimate the bytes that a step of a member reads and writes."""
     n_rows, n_features = _size(X)
-    n_rows = checks.batch_size(network, n_rows)
+    n_rows = plan.batch_size(network, n_rows)
     units = [n_features, *checks.hidden_units(network)]
     n_weights = sum(a * b for a, b in pairwise(units))
     return 4 * (4 * n_weights + n_rows * (n_features + 3 * sum(units[1:])))

@@ -32,7 +32,7 @@ from sk_deep._data.columns import reads_columns
 from sk_deep._data.sources import is_mapped
 from sk_deep._engine.prediction import member_outputs
 from sk_deep._engine.state import all_finite
-from sk_deep._estimator import checks
+from sk_deep._estimator import checks, plan
 from sk_deep._estimator.validation import Validation, serve
 from sk_deep._regressor import MLPRegressor
 from sk_deep._stacks.members import (
@@ -117,7 +117,7 @@ def make_task(
             caller_name=type(network).__name__,
         )
         checks.hidden_units(network)
-        checks.device(network)
+        plan.device(network)
         reason = reason_against(network)
         watched = [model, *dict(model.steps).values()] if is_pipeline else [model]
         if any(map(callbacks_on, watched)):
@@ -147,7 +147,7 @@ def _steps_before(pipeline: Pipeline, parameters: dict[str, Any]) -> tuple:
 
 
 @dataclass(eq=False)
-class Inputs:
+class TransformedSplit:
     """A split as the network gets it.
 
     Parameters
@@ -174,7 +174,7 @@ class Inputs:
 
 def fit_steps(
     pipeline: Pipeline, X, y, train, test, fit_params, return_train_score
-) -> Inputs | str:
+) -> TransformedSplit | str:
     """Fit the steps before the network on a split, and transform both parts.
 
     Parameters
@@ -192,7 +192,7 @@ def fit_steps(
 
     Returns
     -------
-    inputs : Inputs or str
+    inputs : TransformedSplit or str
         The inputs, or the error that a step raised.
     """
     start = time.time()
@@ -211,7 +211,7 @@ def fit_steps(
     except Exception as error:
         return str(error)
     seconds = time.time() - start
-    return Inputs(Xt, X_test, again, params, pipeline.steps[:-1], seconds)
+    return TransformedSplit(Xt, X_test, again, params, pipeline.steps[:-1], seconds)
 
 
 # ---- a job: the tasks of a stack ---------------------------------------------------
@@ -228,7 +228,7 @@ class Job:
     splits : dict
         Positions that train and that test, of each split.
     inputs : dict
-        `Inputs` of each split and each set of steps.
+        `TransformedSplit` of each split and each set of steps.
     options : dict
         Of scikit-learn's `_fit_and_score`: ``scorer``, ``fit_params``,
         ``score_params``, ``return_train_score``, ``error_score``.
@@ -236,7 +236,7 @@ class Job:
 
     tasks: list[Task]
     splits: dict[Any, tuple[NDArray, NDArray]]
-    inputs: dict[tuple, Inputs]
+    inputs: dict[tuple, TransformedSplit]
     options: dict[str, Any]
     X: Any = field(default=None, init=False)
     y: Any = field(default=None, init=False)

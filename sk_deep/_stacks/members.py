@@ -12,10 +12,10 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from sk_deep._compat import predicts_only
-from sk_deep._engine.rates import Pace
+from sk_deep._engine.rates import StepSettings
 from sk_deep._estimator import checks
 from sk_deep._estimator.base import BaseMLP
-from sk_deep._estimator.validation import Part, Rows, split_rows
+from sk_deep._estimator.validation import CheckedRows, ScoredRows, split_rows
 from sk_deep.dropouts import DROPOUT_SCHEDULES
 from sk_deep.network import draw_parameters
 
@@ -160,18 +160,18 @@ class Source:
 
 
 @dataclass(eq=False)
-class Pick:
+class RowSelection:
     """Rows of a source that a member takes, and the weights of all rows of it."""
 
     source: Source
     rows: NDArray
     weight: NDArray | None
 
-    def part(self) -> Part:
+    def part(self) -> ScoredRows:
         """Take the rows to score on."""
         source, rows = self.source, self.rows
         weight = None if self.weight is None else self.weight[rows]
-        return Part(
+        return ScoredRows(
             source.X, source.rows[rows], source.y[rows], source.target[rows], weight
         )
 
@@ -185,7 +185,7 @@ class Member:
     estimator : BaseMLP
         Whose network it is, or one of whose networks; with what encoding the targets
         sets.
-    train, valid : Pick
+    train, valid : RowSelection
         Rows that train, and rows that validate or None.
     arguments : dict
         Arguments of `make_net`.
@@ -211,8 +211,8 @@ class Member:
     """
 
     estimator: BaseMLP
-    train: Pick
-    valid: Pick | None
+    train: RowSelection
+    valid: RowSelection | None
     arguments: dict[str, Any]
     random_state: RandomState
     parameters: list
@@ -227,9 +227,9 @@ class Member:
     has_diverged: bool = field(default=False, init=False)
 
     @property
-    def pace(self) -> Pace:
+    def settings(self) -> StepSettings:
         """What sets its steps."""
-        return self.arguments["paces"][0]
+        return self.arguments["step_settings"][0]
 
     def shape(self) -> tuple:
         """Tell what of the data members of one stack have in common."""
@@ -239,7 +239,7 @@ class Member:
         counts = (
             checks.mixes_rows(self.estimator)
             or self.estimator.augmentation is not None
-            or self.pace.schedule.counts_rows
+            or self.settings.schedule.counts_rows
         )
         return (
             None if classes is None else (classes.dtype.str, *classes.tolist()),
@@ -294,20 +294,24 @@ def make_members(
         for one in random_states
     ]
     seed = draw_seed() if checks.draws_noise(estimator) else None
-    picks: list[tuple[Pick, Pick | None]]
+    picks: list[tuple[RowSelection, RowSelection | None]]
     if validation is not None:
         given, given_weight = validation
-        valid = Pick(given, np.arange(len(given.rows)), given_weight)
-        picks = [(Pick(source, np.arange(n_rows), weight), valid)] * len(random_states)
+        valid = RowSelection(given, np.arange(len(given.rows)), given_weight)
+        picks = [(RowSelection(source, np.arange(n_rows), weight), valid)] * len(
+            random_states
+        )
     elif estimator.early_stopping:
-        rows = Rows(shape, source.y, source.target, weight)
+        rows = CheckedRows(shape, source.y, source.target, weight)
         splits = [split_rows(estimator, rows, one) for one in random_states]
         picks = [
-            (Pick(source, train, weight), Pick(source, valid, weight))
+            (RowSelection(source, train, weight), RowSelection(source, valid, weight))
             for train, valid in splits
         ]
     else:
-        picks = [(Pick(source, np.arange(n_rows), weight), None)] * len(random_states)
+        picks = [(RowSelection(source, np.arange(n_rows), weight), None)] * len(
+            random_states
+        )
     estimator._reset()
     return [
         Member(

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from sk_deep._data.batches import Data
 from sk_deep._engine.net import Net, make_net
 from sk_deep._engine.threads import threads_for
-from sk_deep._estimator import checks
+from sk_deep._estimator import plan
 from sk_deep._estimator.validation import validation_score
-from sk_deep._stacks.members import Member, Pick, Source
+from sk_deep._stacks.members import Member, RowSelection, Source
 from sk_deep.callbacks import Stopping, ValidationScore
 
 _QUORUM = 3 / 4  # part of the members below which those that run move to a new stack
@@ -59,11 +59,11 @@ def train(members: Sequence[Member]) -> None:
 
 def _side_by_side(members: Sequence[Member]) -> list[Member]:
     """Order members so that those of one pace are side by side."""
-    paces: list = []
+    step_settings: list = []
     for member in members:
-        if member.pace not in paces:
-            paces.append(member.pace)
-    return sorted(members, key=lambda member: paces.index(member.pace))
+        if member.settings not in step_settings:
+            step_settings.append(member.settings)
+    return sorted(members, key=lambda member: step_settings.index(member.settings))
 
 
 def _make_net(members: Sequence[Member]) -> Net:
@@ -102,8 +102,8 @@ def _join(arguments: Sequence[Mapping[str, Any]], estimators: Sequence) -> dict:
             "dropout": [_one_or_each(probabilities) for probabilities in per_layer],
             "input_dropout": _one_or_each(arch["input_dropout"] for arch in archs),
         },
-        "paces": [one["paces"][0] for one in arguments],
-        "callbacks": checks.callbacks(estimators),
+        "step_settings": [one["step_settings"][0] for one in arguments],
+        "callbacks": plan.callbacks(estimators),
     }
 
 
@@ -142,7 +142,7 @@ class _Ends(Stopping):
         super().on_epoch_end(net, **kwargs)
         for i, member in enumerate(self.members):
             member.best, member.n_stale = float(self.best[i]), int(self.n_stale[i])
-            if net.running_[i] and net.n_epochs_ >= member.pace.max_epochs:
+            if net.running_[i] and net.n_epochs_ >= member.settings.max_epochs:
                 net.finish(i)
                 member.has_converged = False
 
@@ -213,7 +213,7 @@ def _make_data(net: Net, members: Sequence[Member]) -> tuple[Data, Data | None]:
     return data, _of_rows(data, _rows_of(picks, _places(picks)), data.weight_sets)
 
 
-def _gather(net: Net, picks: Sequence[Pick]) -> Data:
+def _gather(net: Net, picks: Sequence[RowSelection]) -> Data:
     """Put inputs side by side, those of each source once, and let members pick rows."""
     inputs = list({id(pick.source.X): pick.source.X for pick in picks}.values())
     first = picks[0].source.target
@@ -227,7 +227,7 @@ def _gather(net: Net, picks: Sequence[Pick]) -> Data:
     return net.data(X, target, weight, rows=_rows_of(picks, places), weight_sets=sets)
 
 
-def _places(picks: Sequence[Pick]) -> dict[Source, NDArray]:
+def _places(picks: Sequence[RowSelection]) -> dict[Source, NDArray]:
     """Tell where the rows of each source are in the joint inputs."""
     starts: dict[int, int] = {}
     n_rows = 0
@@ -240,7 +240,9 @@ def _places(picks: Sequence[Pick]) -> dict[Source, NDArray]:
     return {source: starts[id(source.X)] + source.rows for source in sources}
 
 
-def _rows_of(picks: Sequence[Pick], places: Mapping[Source, NDArray]) -> list[NDArray]:
+def _rows_of(
+    picks: Sequence[RowSelection], places: Mapping[Source, NDArray]
+) -> list[NDArray]:
     """List the rows in the joint inputs that each member takes."""
     return [places[pick.source][pick.rows] for pick in picks]
 
@@ -252,7 +254,7 @@ def _concatenate(inputs: list) -> Any:
 
 
 def _weights(
-    picks: Sequence[Pick], places: Mapping[Source, NDArray], n_rows: int
+    picks: Sequence[RowSelection], places: Mapping[Source, NDArray], n_rows: int
 ) -> tuple[NDArray | None, NDArray | None]:
     """Take each set of weights once, and tell the set of each member.
 

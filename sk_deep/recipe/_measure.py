@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_consistent_length
 from sk_deep._compat import num_samples, safe_split
 from sk_deep._data.columns import reads_columns
 from sk_deep._engine.unit_states import unit_states
-from sk_deep._estimator import checks
+from sk_deep._estimator import checks, plan
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import DivergenceError
 from sk_deep.recipe._moves import Facts, present_rate
@@ -146,7 +146,7 @@ class Sweep(NamedTuple):
     rate_epochs: int
 
 
-class Fold(NamedTuple):
+class FittedSplit(NamedTuple):
     """A fit on the rows of a split; one that diverged has no network."""
 
     network: Any
@@ -220,7 +220,7 @@ class Study:
 
     # ---- fits that are watched -----------------------------------------------------
 
-    def fold(self, train: NDArray, test: NDArray) -> Fold:
+    def fold(self, train: NDArray, test: NDArray) -> FittedSplit:
         """Fit a copy on the rows of a split, and watch it."""
         model = clone(self.estimator)
         network = network_of(model)
@@ -239,8 +239,10 @@ class Study:
             hits_limit = _fit(network, Xt, y, **self._weights(train))
             scores = self._score(model, X, y), self._score(model, X_test, y_test)
         except DivergenceError as error:
-            return Fold(None, Xt, str(error))
-        return Fold(network, Xt, None, *scores, model.predict(X_test), hits_limit)
+            return FittedSplit(None, Xt, str(error))
+        return FittedSplit(
+            network, Xt, None, *scores, model.predict(X_test), hits_limit
+        )
 
     def test_score(self, fitted, X_test, y_test) -> float:
         """Score on test data what is fitted already, or else a fit on all rows."""
@@ -366,7 +368,7 @@ class Study:
         network, (train, test) = self.network, self.splits[0]
         if checks.is_full_batch(network):
             return Sweep(None, np.empty(0), np.empty(0), 0)
-        n_steps = -(-len(train) // checks.batch_size(network, len(train)))
+        n_steps = -(-len(train) // plan.batch_size(network, len(train)))
         n_epochs = int(min(network.max_iter, max(5, -(-_SHORT_STEPS // n_steps))))
         present = present_rate(network)
         rates = [present * factor for factor in RATE_FACTORS]
@@ -498,7 +500,7 @@ def _yardsticks(study: Study, is_sparse: bool) -> dict[str, Any]:
     }
 
 
-def _records(folds: Sequence[Fold]) -> dict[str, Any]:
+def _records(folds: Sequence[FittedSplit]) -> dict[str, Any]:
     """Take what the training of networks has recorded."""
     networks = [fold.network for fold in folds]
     ends = [fold.hits_limit for fold in folds]
@@ -527,7 +529,7 @@ def _mean_curve(networks: Sequence, name: str) -> NDArray:
     return np.mean([curve[:n_epochs] for curve in curves], axis=0)
 
 
-def _units(folds: Sequence[Fold]) -> dict[str, Any]:
+def _units(folds: Sequence[FittedSplit]) -> dict[str, Any]:
     """Parts of dead and of saturated units by layer, means over the folds."""
     found = []
     for network, Xt in [fold[:2] for fold in folds if fold.network is not None]:
@@ -537,10 +539,10 @@ def _units(folds: Sequence[Fold]) -> dict[str, Any]:
     return {"dead_units": means[:, 0], "saturated_units": means[:, 1]}
 
 
-def _as_fold(fitted, X) -> Fold:
+def _as_fold(fitted, X) -> FittedSplit:
     """Take a fitted estimator as a fit on all rows."""
     has_steps = isinstance(fitted, Pipeline) and len(fitted) > 1
-    return Fold(network_of(fitted), fitted[:-1].transform(X) if has_steps else X)
+    return FittedSplit(network_of(fitted), fitted[:-1].transform(X) if has_steps else X)
 
 
 def _scales(network, Xt) -> dict[str, Any]:
@@ -556,7 +558,9 @@ def _scales(network, Xt) -> dict[str, Any]:
     return {"scales": scales, "offsets": offsets}
 
 
-def _by_class(study: Study, n_classes: int, folds: Sequence[Fold]) -> dict[str, Any]:
+def _by_class(
+    study: Study, n_classes: int, folds: Sequence[FittedSplit]
+) -> dict[str, Any]:
     """Count the rows of each class, and tell the part that is found when held out."""
     if not n_classes or any(fold.predicted is None for fold in folds):
         return {"class_counts": np.empty(0, int), "recalls": np.empty(0)}

@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
 
-from sk_deep._estimator import checks
+from sk_deep._estimator import checks, plan
 from sk_deep._estimator.base import BaseMLP
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.normalizations import NORMALIZATIONS
@@ -263,7 +263,7 @@ def _loss(network, facts):
 def _mini_batch(network, facts):
     if not _steps_at_random(network):
         return {}
-    present = checks.batch_size(network, facts.n_samples)
+    present = plan.batch_size(network, facts.n_samples)
     sizes = {2 ** round(np.log2(present / times)) for times in _SMALLER_BATCHES}
     smaller = sorted(size for size in sizes if 8 <= size < present)
     return {"batch_size": smaller} if smaller else {}
