@@ -36,7 +36,7 @@ from torch.cuda import _is_in_bad_fork as is_in_bad_fork
 from torch.nn import Module
 
 # what scikit-learn keeps on an estimator while callbacks watch its fit
-OF_A_WATCHED_FIT = "_callback_fit_ctx", "_skl_callbacks_to_teardown"
+CALLBACK_ATTRIBUTES = "_callback_fit_ctx", "_skl_callbacks_to_teardown"
 PARENT_TASK = "_parent_callback_ctx"
 
 # torch.autograd.grad without its checks, which cost as much as a small backward pass
@@ -137,7 +137,7 @@ def only_counts(callback: Any) -> bool:
     )
 
 
-def begin_watched_fit(estimator: Any, max_subtasks: int | None) -> CallbackContext:
+def begin_fit_context(estimator: Any, max_subtasks: int | None) -> CallbackContext:
     """Set up the callbacks that watch a fit, and make the context of its root task."""
     return estimator._init_callback_context(max_subtasks=max_subtasks)
 
@@ -220,14 +220,14 @@ def fit_steps_before(pipeline: Pipeline, X, y, params: dict) -> tuple[Any, dict]
 
 
 __all__ = [
-    "OF_A_WATCHED_FIT",
+    "CALLBACK_ATTRIBUTES",
     "PARENT_TASK",
     "BaseSearchCV",
     "HasMethods",
     "Interval",
     "Options",
     "StrOptions",
-    "begin_watched_fit",
+    "begin_fit_context",
     "callbacks_on",
     "check_method_params",
     "check_optimize_result",

@@ -477,6 +477,7 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
     """
 
     target_scaling = "standard"
+    _clips_predictions = True
 
     def __init__(
         self,
@@ -520,12 +521,3 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
         self.device = device
         self.dtype = dtype
         self.verbose = verbose
-
-    def _learn_scale(self, row, target, weight):
-        super()._learn_scale(row, target, weight)
-        self._target_range = np.stack([target.min(axis=0), target.max(axis=0)])
-
-    def _scaled_back(self, outputs):
-        """Turn outputs into the user's units, in the range of the training targets."""
-        values = super()._scaled_back(outputs)
-        return values.clip(*self._target_range.astype(values.dtype))

@@ -1,7 +1,11 @@
 """Errors and warnings of the package."""
 
 import re
+import sys
+import warnings
+from pathlib import Path
 
+import sklearn.base
 import torch
 from sklearn.exceptions import InconsistentVersionWarning as _OfScikitLearn
 
@@ -80,3 +84,22 @@ def divergence(epoch: int) -> DivergenceError:
         " values and need to be preprocessed. The loss was no longer finite at epoch"
         f" {epoch}: scale X, lower learning_rate_init, or both."
     )
+
+
+def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's code that called into the package.
+
+    Parameters
+    ----------
+    message : str or Warning
+        The message, or the warning itself.
+    category : type, default=UserWarning
+        Class of a warning that is given by its message.
+    """
+    package = str(Path(__file__).parent)
+    # scikit-learn's wrapper of `fit` is no code of the user's
+    skipped = package, sklearn.base.__file__
+    frame, stacklevel = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(skipped):
+        frame, stacklevel = frame.f_back, stacklevel + 1
+    warnings.warn(message, category, stacklevel=stacklevel)

@@ -19,7 +19,7 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, is_classifier
 
 from sk_deep._classifier import MLPClassifier
-from sk_deep._data.columns import check_learned
+from sk_deep._data.columns import ColumnEncoder
 from sk_deep._estimator import checks
 from sk_deep._estimator.base import BaseMLP
 from sk_deep._files import plain_tree
@@ -363,8 +363,9 @@ def _check_attributes(attributes: dict[str, Any], needed: set[str]) -> None:
     description = attributes["_net_state"]["description"]
     n_features = description["n_features"]
     if "_columns" in attributes:
-        check_learned(attributes["_columns"], description)
-        n_features = attributes["_columns"]["n_features"]
+        encoder = ColumnEncoder.from_dict(attributes["_columns"])
+        _check_encoder(encoder, description)
+        n_features = encoder.n_features
     pairs = [
         (attributes["n_features_in_"], n_features),
         (attributes["n_outputs_"], description["n_outputs"]),
@@ -379,6 +380,17 @@ def _check_attributes(attributes: dict[str, Any], needed: set[str]) -> None:
                 "the network and the attributes must be those of one fit, however: "
                 f"{ours} and {theirs} differ."
             )
+
+
+def _check_encoder(encoder: ColumnEncoder, description: dict[str, Any]) -> None:
+    """Check that encoded columns are what a network takes; both are from a file."""
+    names = "n_features", "categories", "n_periodic"
+    encoded = encoder.n_encoded, encoder.embedded_categories, encoder.n_periodic
+    expected = tuple(description[name] for name in names)
+    if encoded != expected:
+        raise ValueError(
+            f"the columns must give what the network takes, {expected}, got {encoded}."
+        )
 
 
 # ---- other estimators: skops ---------------------------------------------------------

@@ -3,9 +3,7 @@
 from numbers import Real
 
 import numpy as np
-import scipy.sparse
 from sklearn.base import ClassifierMixin
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
@@ -14,8 +12,9 @@ from sk_deep._compat import (
     check_partial_fit_first_call,
     fit_context,
 )
-from sk_deep._data.tensors import dense
-from sk_deep._estimator.base import BaseMLP, stochastic_only
+from sk_deep._estimator.availability import stochastic_only
+from sk_deep._estimator.base import BaseMLP
+from sk_deep._estimator.targets import ClassTargets
 from sk_deep.losses import LOSSES, get_loss
 
 
@@ -32,73 +31,32 @@ def _has_probability(estimator):
 class BaseMLPClassifier(ClassifierMixin, BaseMLP):
     """What the classifiers share: from labels to targets, and from outputs back."""
 
-    def _kind(self):
-        is_multiclass = self._target_type == "multiclass"
-        return "multiclass" if is_multiclass else "binary"
-
-    def _encode(self, y, weight=None, *, fresh, incremental, validates=False):
-        if fresh and not incremental:
-            self._learn_classes(y)
+    def _targets_of(self, y, weight, *, is_fresh, is_incremental, validates=False):
+        if is_fresh and not is_incremental:
+            targets = ClassTargets.learn(y)
         else:
-            self._check_classes(y, may_lack_some=validates)
-        row = get_loss(self.loss)
-        self.out_activation_ = row.terms[self._kind()].link
-        self._threshold = 0.5 if row.has_probability else 0.0
-        self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
-        if self._target_type == "multilabel-indicator":
-            return np.asarray(dense(y), dtype=float)
-        indices = np.searchsorted(self.classes_, y)
-        # a constant target has one class, at index 0, and is no positive class
-        return (
-            indices
-            if self._target_type == "multiclass"
-            else indices.astype(float)[:, np.newaxis]
-        )
+            targets = self._targets
+            targets.check(y, must_have_all=self.warm_start and not validates)
+        return targets.for_loss(get_loss(self.loss))
 
-    def _learn_classes(self, y):
-        binarizer = LabelBinarizer().fit(y)  # which rejects what cannot be classified
-        self.classes_ = binarizer.classes_
-        self._target_type = binarizer.y_type_
-        self._sparse_target = binarizer.sparse_input_
-
-    def _check_classes(self, y, *, may_lack_some):
-        is_multilabel = type_of_target(y).startswith("multilabel")
-        was_multilabel = self._target_type == "multilabel-indicator"
-        if is_multilabel != was_multilabel or (
-            is_multilabel and y.shape[1] != len(self.classes_)
-        ):
-            kind = f"{len(self.classes_)} labels" if was_multilabel else "single labels"
-            raise ValueError(
-                f"`y` must be of the kind as in the first fit, {kind}, however: its "
-                f"shape is {y.shape}."
-            )
-        classes = unique_labels(y)
-        if self.warm_start and not may_lack_some and set(classes) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same "
-                "classes as in the previous call to fit. Previously "
-                f"got {self.classes_}, `y` has {classes}"
-            )
-        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                "`y` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
+    def _targets_from_state(self, state):
+        return ClassTargets.from_state(state)
 
     def _note_classes(self, y, classes):
         if check_partial_fit_first_call(self, classes):
             is_multilabel = type_of_target(y).startswith("multilabel")
-            self._learn_classes(y if is_multilabel else classes)
+            self._targets = ClassTargets.learn(y if is_multilabel else classes)
+            self.classes_ = self._targets.classes
             if is_multilabel and set(unique_labels(classes)) != set(self.classes_):
                 raise ValueError(
                     "classes must be the columns of `y` where each sample has several "
                     f"labels, {self.classes_}, however: {classes}."
                 )
 
-    def _weight(self, weight, y, incremental):
+    def _weigh_by_targets(self, weight, y, is_incremental):
         if self.class_weight is None:
             return weight
-        if incremental and self.class_weight == "balanced":
+        if is_incremental and self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' is not supported for partial_fit, which sees "
                 "a part of the samples. Compute the weights of all samples with "
@@ -111,7 +69,7 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
         """Check the weights of a dict; those of classes that y lacks are not needed."""
         if not isinstance(self.class_weight, dict):
             return self.class_weight
-        if self._target_type == "multilabel-indicator":
+        if self._targets.is_multilabel:
             raise ValueError(
                 "class_weight as a dict is for one label a sample, and for several it "
                 f"must be 'balanced', however: class_weight={self.class_weight}."
@@ -130,23 +88,6 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
                 )
         present = set(np.unique(y).tolist())
         return {c: w for c, w in self.class_weight.items() if c in present}
-
-    def _adopt_out_of_fold(self, outputs, y):
-        convert = self._probabilities if _has_probability(self) else self._decisions
-        self.oof_decision_function_ = convert(outputs)
-
-    def _decide(self, outputs):
-        """Class indices, or indicators of several labels."""
-        if self._target_type == "multiclass":
-            return outputs.argmax(axis=1)
-        decisions = (outputs > self._threshold).astype(int)
-        return decisions.ravel() if self.n_outputs_ == 1 else decisions
-
-    def _score(self, target, outputs, sample_weight):
-        # accuracy_score without its checks, which take as long as a small epoch
-        decisions = self._decide(outputs).reshape(target.shape)
-        is_right = (decisions == target).reshape(len(target), -1).all(axis=1)
-        return np.average(is_right, weights=sample_weight)
 
     @stochastic_only
     @fit_context(prefer_skip_nested_validation=True)
@@ -192,12 +133,8 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_classes)
             The class labels, or indicators of several labels.
         """
-        decisions = self._decide(self._outputs(X))
-        if self._target_type == "multilabel-indicator":
-            return (
-                scipy.sparse.csr_matrix(decisions) if self._sparse_target else decisions
-            )
-        return self.classes_[np.minimum(decisions, len(self.classes_) - 1)]
+        outputs = self._outputs(X)
+        return self._targets.labels(outputs)
 
     @available_if(lambda self: not _has_probability(self))
     def decision_function(self, X):
@@ -214,11 +151,8 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
             The greatest one decides; of two classes, or of several labels, a positive
             one is for the second class, or for the label.
         """
-        return self._decisions(self._outputs(X))
-
-    def _decisions(self, outputs):
-        """Decisions (n,) or (n, n_classes) from outputs without probabilities."""
-        return outputs.ravel() if self._target_type == "binary" else outputs
+        outputs = self._outputs(X)
+        return self._targets.decisions(outputs)
 
     @available_if(lambda self: _has_probability(self))
     def predict_proba(self, X):
@@ -235,16 +169,8 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
             Of the classes in the order of `classes_`. Those of several labels do not
             sum to one.
         """
-        return self._probabilities(self._outputs(X))
-
-    def _probabilities(self, outputs):
-        """Probabilities (..., n_classes) from outputs (..., n_outputs)."""
-        if self._target_type != "binary":
-            return outputs
-        # NOTE[DIFF] constant target: scikit-learn gives two columns
-        if len(self.classes_) == 1:
-            return np.ones_like(outputs)
-        return np.concatenate([1 - outputs, outputs], axis=-1)
+        outputs = self._outputs(X)
+        return self._targets.probabilities(outputs)
 
     @available_if(lambda self: _has_probability(self))
     def predict_proba_samples(self, X, n_samples, *, random_state=0):
@@ -274,7 +200,8 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
         Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing
         model uncertainty in deep learning", ICML 2016.
         """
-        return self._probabilities(self._samples(X, n_samples, random_state))
+        samples = self._samples(X, n_samples, random_state)
+        return self._targets.probabilities(samples)
 
     @available_if(lambda self: _has_probability(self))
     def predict_log_proba(self, X):

@@ -1,98 +1,67 @@
 """What the regressors share."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 
 from sk_deep._compat import fit_context
-from sk_deep._data.tensors import dense
 from sk_deep._estimator import plan
-from sk_deep._estimator.base import BaseMLP, stochastic_only
+from sk_deep._estimator.availability import stochastic_only
+from sk_deep._estimator.base import BaseMLP
+from sk_deep._estimator.targets import RealTargets, as_columns, score_real
 from sk_deep.losses import get_loss
 
 
-def _that_weigh(target, weight):
-    """Take the rows that weigh something, and their weights; all if none does."""
-    if weight is None or not weight.any():
-        return target, None
-    return target[weight > 0], weight[weight > 0]
-
-
 def _has_errors(estimator):
-    """Whether there are errors on rows left out, or the error that tells how."""
-    if hasattr(estimator, "_oof_errors"):
+    """Whether there are out-of-fold errors; the error explains how to get them."""
+    if estimator._oof_errors is not None:
         return True
     raise AttributeError(
-        "predict_interval is there after a fit with n_folds and a loss whose outputs "
-        f"are predictions, however: n_folds={estimator.n_folds!r}."
+        "predict_interval needs a fit with n_folds and a loss whose outputs are "
+        f"predictions, got n_folds={estimator.n_folds!r}."
     )
 
 
 class BaseMLPRegressor(RegressorMixin, BaseMLP):
     """What the regressors share: from numbers to targets, and from outputs back."""
 
-    def _kind(self):
-        return "real"
+    # whether predictions are clipped to the range of the training targets
+    _clips_predictions = False
 
-    def _validate(self, X, y, reset):
-        X, y = super()._validate(X, dense(y), reset)
-        # NOTE[DIFF] targets that are dates: scikit-learn fails inside numpy
-        if y.dtype.kind in "mM":
-            raise ValueError(f"y must have numbers, however: {y.dtype}.")
-        return X, y
-
-    def _encode(self, y, weight=None, *, fresh, incremental, validates=False):
+    def _targets_of(self, y, weight, *, is_fresh, is_incremental, validates=False):
         row = get_loss(self.loss)
         # NOTE[DIFF] negative targets of the Poisson loss: scikit-learn's loss is NaN
         if not row.is_legal(y):
             raise ValueError(
-                f"loss={self.loss!r} needs {row.target_rule}, however: "
-                f"min(y)={np.min(y)}."
+                f"loss={self.loss!r} needs {row.target_rule}, got min(y)={np.min(y)}."
             )
-        target = y.astype(float, copy=False).reshape(len(y), -1)
-        if fresh:
-            self._learn_scale(row, *_that_weigh(target, weight))
-        if hasattr(self, "_target_scale"):
-            target = (target - self._target_mean) / self._target_scale
+        link, target = row.terms["real"].link, as_columns(y)
+        if is_fresh:
+            self._check_target_scaling(link)
         n_outputs = self._count_outputs(row, target.shape[1])
-        if not fresh and n_outputs != self.n_outputs_:
-            raise ValueError(
-                f"y has {n_outputs} outputs, but {type(self).__name__} was "
-                f"fitted with {self.n_outputs_}."
-            )
-        self.n_outputs_ = n_outputs
-        self.out_activation_ = row.terms["real"].link
-        return target
-
-    def _learn_scale(self, row, target, weight):
-        """Learn the mean and the standard deviation of the targets, if asked to."""
-        for name in ("_target_mean", "_target_scale"):
-            vars(self).pop(name, None)
+        if not is_fresh:
+            if n_outputs != self.n_outputs_:
+                raise ValueError(
+                    f"y has {n_outputs} outputs, but {type(self).__name__} was "
+                    f"fitted with {self.n_outputs_}."
+                )
+            return replace(self._targets, link=link)
+        targets = RealTargets(n_outputs, link)
         if self.target_scaling is None:
-            return
-        if row.terms["real"].link != "identity":
+            return targets
+        return targets.standardised(target, weight, clips=self._clips_predictions)
+
+    def _targets_from_state(self, state):
+        return RealTargets.from_state(state)
+
+    def _check_target_scaling(self, link):
+        if self.target_scaling is not None and link != "identity":
             raise ValueError(
-                f"target_scaling is not for losses of positive targets, however: "
+                "target_scaling is not supported for losses of positive targets, got "
                 f"target_scaling={self.target_scaling!r}, loss={self.loss!r}."
             )
-        scaler = StandardScaler().fit(target, sample_weight=weight)
-        self._target_mean, self._target_scale = scaler.mean_, scaler.scale_
-
-    def _scaled_back(self, outputs):
-        """Turn outputs (..., n_outputs) into the user's units."""
-        if not hasattr(self, "_target_scale"):
-            return outputs
-        values = outputs * self._target_scale + self._target_mean
-        return values.astype(outputs.dtype, copy=False)
-
-    def _adopt_out_of_fold(self, outputs, y):
-        values = self._scaled_back(outputs)
-        self.oof_prediction_ = values.ravel() if self.n_outputs_ == 1 else values
-        if values.size == y.size:  # a quantile is no prediction of the target
-            errors = np.abs(values - y.reshape(values.shape))
-            self._oof_errors = np.sort(errors, axis=0)
 
     def _count_outputs(self, row, n_targets):
         n_columns = row.columns(**plan.loss_params(self))
@@ -102,13 +71,6 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
                 f"columns for one target, however: y has {n_targets}."
             )
         return n_columns * n_targets
-
-    def _score(self, target, outputs, sample_weight):
-        if not np.isfinite(outputs).all():
-            return np.nan
-        with np.errstate(over="ignore"):  # on the way to a divergence, which is told
-            params = self.loss_params or {}
-            return _score(target, outputs, sample_weight, self.loss, params)
 
     def score(self, X, y, sample_weight=None):
         """Compute the coefficient of determination R^2.
@@ -131,8 +93,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
             `sklearn.metrics.d2_pinball_score`.
         """
         outputs = self.predict(X)
-        criterion = self.net_.criterion_
-        return _score(y, outputs, sample_weight, criterion.loss, criterion.params)
+        return score_real(self.net_.criterion_, y, outputs, sample_weight)
 
     @stochastic_only
     @fit_context(prefer_skip_nested_validation=True)
@@ -170,8 +131,8 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predicted values.
         """
-        outputs = self._scaled_back(self._outputs(X))
-        return outputs.ravel() if self.n_outputs_ == 1 else outputs
+        outputs = self._outputs(X)
+        return self._targets.predictions(outputs)
 
     @available_if(_has_errors)
     def predict_interval(self, X, *, coverage=0.9):
@@ -247,12 +208,5 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing
         model uncertainty in deep learning", ICML 2016.
         """
-        samples = self._scaled_back(self._samples(X, n_samples, random_state))
+        samples = self._targets.decode(self._samples(X, n_samples, random_state))
         return samples[..., 0] if self.n_outputs_ == 1 else samples
-
-
-def _score(y, outputs, sample_weight, loss, params):
-    """R^2, or the score of a loss that gives several columns for one target."""
-    if np.size(y) == len(outputs) < np.size(outputs):
-        return get_loss(loss).score(np.ravel(y), outputs, sample_weight, **params)
-    return r2_score(y, outputs, sample_weight=sample_weight)

@@ -1,29 +1,232 @@
-"""From constructor parameters to the parts of a net."""
+"""The plan of a fit: from constructor parameters and data to the parts of a net."""
 
+import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from skorch.callbacks import Callback
 
 from sk_deep._compat import is_in_bad_fork
-from sk_deep._data.columns import embedded
 from sk_deep._data.tensors import float_dtype
 from sk_deep._engine.data_parallel import ProcessGroup, process_group
+from sk_deep._engine.net import Net, make_net
 from sk_deep._engine.rates import StepSettings
 from sk_deep._estimator import checks
 from sk_deep._param_dicts import check_names, check_params
 from sk_deep.augmentation import Augment, get_augmentation
 from sk_deep.callbacks import DropoutAnnealing, GradientClip, MaxNorm
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
+from sk_deep.exceptions import warn_user
 from sk_deep.losses import get_loss
+from sk_deep.network import n_weights
+from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.schedules import INERT_SCHEDULE, SCHEDULES, WARMUP, Schedule, get_schedule
 from sk_deep.solvers import Solver, get_solver
 
 _SMALL_STEP = 10**6  # weights x batch up to which float64 costs next to nothing
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What a fit of an estimator on some rows does, or that of a stack of them.
+
+    Parameters
+    ----------
+    architecture : dict
+        Arguments of `MLP`.
+    loss : str or callable
+        The loss, see `get_loss`.
+    kind : str
+        Kind of the targets, a key of the loss's terms.
+    loss_params : dict
+        Parameters of the loss.
+    device : str
+        Torch device.
+    solver : Solver
+        Row of the solver.
+    step_settings : sequence of StepSettings
+        Of all members, or of each.
+    alpha, l1_ratio, label_smoothing : float or ndarray of shape (n_members,)
+        Penalty on the weights, and part of the targets that is spread over all classes.
+    augmentation : Augment or None
+        What is done to each batch.
+    averaging : float or None
+        Number of epochs over which weights are averaged.
+    weight_init : str
+        Key of `INITIALIZERS`.
+    batch_size : int
+        Rows of a batch, before it is clipped to the rows there are.
+    clips_batches : bool
+        Whether a batch size above the number of rows was chosen by the user, who is
+        warned.
+    watches : tuple
+        Key of what is watched: curves and the best value go on while it stays.
+    """
+
+    architecture: dict[str, Any]
+    loss: Any
+    kind: str
+    loss_params: dict[str, Any]
+    device: str
+    solver: Solver
+    step_settings: Sequence[StepSettings]
+    alpha: float | NDArray
+    l1_ratio: float | NDArray
+    label_smoothing: float | NDArray
+    augmentation: Augment | None
+    averaging: float | None
+    weight_init: str
+    batch_size: int
+    clips_batches: bool
+    watches: tuple
+
+    def make_net(
+        self,
+        callbacks: Sequence[Callback] = (),
+        processes: ProcessGroup | None = None,
+    ) -> Net:
+        """Build the net that trains, with an uninitialised network."""
+        return make_net(
+            self.architecture,
+            loss=self.loss,
+            kind=self.kind,
+            loss_params=self.loss_params,
+            device=self.device,
+            solver=self.solver,
+            step_settings=self.step_settings,
+            alpha=self.alpha,
+            l1_ratio=self.l1_ratio,
+            label_smoothing=self.label_smoothing,
+            augmentation=self.augmentation,
+            averaging=self.averaging,
+            callbacks=callbacks,
+            processes=processes,
+        )
+
+    @property
+    def draws_noise(self) -> bool:
+        """Whether training draws masks or other noise."""
+        arch = self.architecture
+        drops = np.any(arch["dropout"]) or np.any(arch["input_dropout"])
+        return bool(drops) or self.augmentation is not None
+
+    def clipped_batch_size(self, n_rows: int) -> int:
+        """Count the rows of a batch of training data, and warn if there are fewer."""
+        if self.clips_batches and self.batch_size > n_rows:
+            warn_user(
+                "Got `batch_size` less than 1 or larger than "
+                "sample size. It is going to be clipped"
+            )
+        size = min(self.batch_size, n_rows)
+        name = self.architecture["normalization"]
+        if size < 2 and name is not None and NORMALIZATIONS[name].mixes_rows:
+            raise ValueError(
+                f"normalization={name!r} needs batches of at least 2 samples, got "
+                f"{size}."
+            )
+        return size
+
+    def of_one_network(self) -> "FitPlan":
+        """Return the plan of a single network of an ensemble."""
+        return replace(self, architecture={**self.architecture, "n_members": 1})
+
+    @classmethod
+    def of_stack(cls, plans: Sequence["FitPlan"]) -> "FitPlan":
+        """Join plans of single networks to that of a stack."""
+        first = plans[0]
+        if len(plans) == 1:
+            return first
+        archs = [plan.architecture for plan in plans]
+        per_layer = zip(*(arch["dropout"] for arch in archs), strict=True)
+        architecture = {
+            **archs[0],
+            "n_members": len(archs),
+            "dropout": [_one_or_each(probabilities) for probabilities in per_layer],
+            "input_dropout": _one_or_each(arch["input_dropout"] for arch in archs),
+        }
+        return replace(
+            first,
+            architecture=architecture,
+            step_settings=[plan.step_settings[0] for plan in plans],
+            alpha=np.array([plan.alpha for plan in plans]),
+            l1_ratio=np.array([plan.l1_ratio for plan in plans]),
+            label_smoothing=np.array([plan.label_smoothing for plan in plans]),
+        )
+
+
+def _one_or_each(values: Iterable[float]) -> Any:
+    """Return one value if all are equal, so that nothing is done member by member."""
+    first, *others = values = list(values)
+    return first if all(value == first for value in others) else values
+
+
+def plan_fit(estimator: Any, X: Any, old: Net | None = None) -> FitPlan:
+    """Plan the fit of an estimator.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        With the parameters, and what it has learned of the data.
+    X : ndarray or CSR matrix of shape (n, n_inputs)
+        Inputs of the network, of which shape and dtype count.
+    old : Net, default=None
+        Net of the last fit, if it goes on.
+
+    Returns
+    -------
+    fit_plan : FitPlan
+        The plan.
+
+    Raises
+    ------
+    ValueError
+        If parameters do not go together, or with the data.
+    """
+    targets = estimator._targets
+    arch = architecture(estimator, X.shape[1], targets.n_outputs)
+    n_rows = batch_size(estimator, X.shape[0])
+    arch["dtype"] = (
+        dtype(estimator, X, n_weights(arch), n_rows)
+        if old is None or estimator.dtype != "auto"
+        else old.module_.architecture["dtype"]
+    )
+    row = solver(estimator)
+    checks.check_watched(estimator)
+    return FitPlan(
+        architecture=arch,
+        loss=estimator.loss,
+        kind=targets.kind,
+        loss_params=loss_params(estimator),
+        device=device(estimator),
+        solver=row,
+        step_settings=[settings(estimator, row)],
+        alpha=estimator.alpha,
+        l1_ratio=estimator.l1_ratio,
+        label_smoothing=getattr(estimator, "label_smoothing", 0.0),  # of classifiers
+        augmentation=augmentation(estimator, X.shape[1]),
+        averaging=estimator.weight_averaging,
+        weight_init=estimator.weight_init,
+        batch_size=n_rows,
+        clips_batches=estimator.batch_size != "auto",
+        watches=(
+            row.full_batch,
+            bool(estimator.early_stopping),
+            estimator.scoring,
+            estimator.n_folds,
+        ),
+    )
+
+
+def all_callbacks(estimator: Any) -> list[Callback]:
+    """Build the callbacks of the options, and copy those of the user."""
+    of_user = copy.deepcopy(checks.checked_callbacks(estimator))
+    return [*callbacks([estimator]), *of_user]
 
 
 def architecture(estimator, n_features: int, n_outputs: int) -> dict[str, Any]:
@@ -51,17 +254,17 @@ def architecture(estimator, n_features: int, n_outputs: int) -> dict[str, Any]:
 def _embeddings(estimator) -> dict[str, Any]:
     """Arguments of `MLP` on what it embeds, see `sk_deep._data.columns`."""
     checks.check_has_columns(estimator)
-    columns = getattr(estimator, "_columns", None)
-    if columns is None:
+    encoder = estimator._columns
+    if encoder is None:
         return {"categories": [], "n_periodic": 0}
-    shapes = embedded(columns)
-    if shapes["categories"] and estimator.augmentation is not None:
+    categories = encoder.embedded_categories
+    if categories and estimator.augmentation is not None:
         raise ValueError(
             "augmentation acts on numbers, and not on codes of categories, however: "
             f"augmentation={estimator.augmentation!r}, and there are columns of more "
             f"than max_one_hot={estimator.max_one_hot} levels."
         )
-    return shapes
+    return {"categories": categories, "n_periodic": encoder.n_periodic}
 
 
 def _dropout(estimator, activations: list) -> dict[str, Any]:
@@ -69,7 +272,7 @@ def _dropout(estimator, activations: list) -> dict[str, Any]:
     name = estimator.dropout_type
     row = DROPOUTS[name]
     dropout = checks.per_layer(estimator.dropout, len(activations), "dropout")
-    if not all(isinstance(p, Real) and 0 <= p < 1 for p in dropout):
+    if not all(isinstance(p, Real) and 0 <= float(p) < 1 for p in dropout):
         raise ValueError(
             f"dropout must be in [0, 1), however: dropout={estimator.dropout}."
         )

@@ -1,11 +1,11 @@
-"""A fit that callbacks of scikit-learn watch: what they are told, and how often."""
+"""Callbacks of scikit-learn around a fit: what they are passed, and how often."""
 
 import contextlib
 import copy
 
 from sk_deep._compat import (
     PARENT_TASK,
-    begin_watched_fit,
+    begin_fit_context,
     callbacks_on,
     check_sample_weight,
     only_counts,
@@ -21,12 +21,12 @@ _SECONDS_OF_A_PRODUCT = 1e-10
 
 
 @contextlib.contextmanager
-def tell_callbacks(watched, trial, net, *, X, rows, sample_weight):
+def tell_callbacks(caller, trial, net, *, X, rows, sample_weight):
     """Tell scikit-learn's callbacks of a fit, if there are any.
 
     Parameters
     ----------
-    watched : estimator or None
+    caller : estimator or None
         The user's estimator, on which callbacks may be set; None tells nobody.
     trial : estimator
         The copy of it that is trained, and fitted at the end.
@@ -44,7 +44,7 @@ def tell_callbacks(watched, trial, net, *, X, rows, sample_weight):
     tasks : list of Tasks
         One skorch callback for the net, or none.
     """
-    callbacks = [] if watched is None else callbacks_on(watched)
+    callbacks = [] if caller is None else callbacks_on(caller)
     if not callbacks:
         yield []
         return
@@ -55,9 +55,9 @@ def tell_callbacks(watched, trial, net, *, X, rows, sample_weight):
     n_searches = trial.n_members if net.optimizer is None else 1
     max_subtasks = n_searches * -(-trial.max_iter // n_epochs)
     tasks = Tasks(
-        begin_watched_fit(watched, max_subtasks),
+        begin_fit_context(caller, max_subtasks),
         n_epochs,
-        estimator=watched,
+        estimator=caller,
         # predictions ask for the names of features, where there are any, or encode
         X=X
         if hasattr(trial, "feature_names_in_") or hasattr(trial, "_columns")

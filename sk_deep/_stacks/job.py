@@ -4,12 +4,13 @@ scikit-learn's searches ask for a fit and its scores per candidate and split, by
 of `_fit_and_score`. Those of one structure make a job: their networks train in stacks.
 """
 
+import copy
 import functools
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +29,15 @@ from sk_deep._compat import (
     score,
     validate_parameter_constraints,
 )
-from sk_deep._data.columns import reads_columns
+from sk_deep._data.columns import ColumnEncoder, reads_columns
 from sk_deep._data.sources import is_mapped
 from sk_deep._engine.prediction import member_outputs
 from sk_deep._engine.state import all_finite
 from sk_deep._estimator import checks, plan
-from sk_deep._estimator.validation import Validation, serve
+from sk_deep._estimator.fit import check_validation_rows, warn_of_max_iter
+from sk_deep._estimator.inputs import check_training_data, checked_sample_weight
+from sk_deep._estimator.scoring import predict_known
+from sk_deep._estimator.validation import Validation
 from sk_deep._regressor import MLPRegressor
 from sk_deep._stacks.members import (
     Member,
@@ -43,7 +47,7 @@ from sk_deep._stacks.members import (
     parameters_of,
     reason_against,
 )
-from sk_deep._stacks.train import adopt, predictor, train
+from sk_deep._stacks.train import predictor, result_of, train
 
 _NETWORKS = MLPClassifier, MLPRegressor
 
@@ -214,6 +218,48 @@ def fit_steps(
     return TransformedSplit(Xt, X_test, again, params, pipeline.steps[:-1], seconds)
 
 
+# ---- what an estimator learns of the data of a split -------------------------------
+
+
+class LearnedOfData(NamedTuple):
+    """What estimators learn of the same training data, whatever their parameters.
+
+    Parameters
+    ----------
+    n_features_in : int
+        Number of features.
+    feature_names_in : ndarray or None
+        Their names, if they have names.
+    columns : ColumnEncoder or None
+        What encodes columns.
+    targets : Targets or None
+        What encodes targets, and decodes outputs.
+    """
+
+    n_features_in: int
+    feature_names_in: NDArray | None
+    columns: ColumnEncoder | None
+    targets: Any
+
+    @classmethod
+    def of(cls, estimator) -> "LearnedOfData":
+        """Take what an estimator has learned."""
+        names = getattr(estimator, "feature_names_in_", None)
+        return cls(
+            estimator.n_features_in_, names, estimator._columns, estimator._targets
+        )
+
+    def put_on(self, estimator):
+        """Let an estimator know it, and return the estimator."""
+        estimator.n_features_in_ = self.n_features_in
+        if self.feature_names_in is not None:
+            estimator.feature_names_in_ = self.feature_names_in
+        estimator._columns, estimator._targets = self.columns, self.targets
+        for name, value in self.targets.attributes.items() if self.targets else ():
+            setattr(estimator, name, value)
+        return estimator
+
+
 # ---- a job: the tasks of a stack ---------------------------------------------------
 
 
@@ -245,7 +291,7 @@ class Job:
     def run(self, X, y) -> list[dict[str, Any] | str]:
         """Train and score.
 
-        What fails here is to be fitted alone, which tells of it in its own way.
+        A fit that fails here is to be run alone, where it raises its own error.
 
         Parameters
         ----------
@@ -260,7 +306,6 @@ class Job:
         """
         self.X, self.y = X, y
         results: dict[Task, Any] = {}
-        given = {task: set(vars(task.network)) for task in self.tasks}
         stacks = defaultdict(list)
         start = time.time()
         for task in self.tasks:
@@ -277,18 +322,15 @@ class Job:
                 results.update({task: str(error) for task, _ in stack})
         self.X = self.y = None
         self.known.clear()
-        for task, names in given.items():
-            _forget(task.network, names)
         return [results[task] for task in self.tasks]
 
     def _members(self, task: Task) -> list[Member]:
-        network = task.network
-        attributes, source = self._once(self._source, task, task.inputs)
-        vars(network).update(attributes)
-        key = task.inputs, freeze(vars(network).get("class_weight"))
+        learned, source = self._once(self._source, task, task.inputs)
+        estimator = learned.put_on(task.network._copy())
+        key = task.inputs, freeze(getattr(estimator, "class_weight", None))
         weight = self._once(self._weight, task, key)
         validation = self._once(self._validation, task, task.inputs)
-        return make_members(network, source, weight, validation)
+        return make_members(estimator, source, weight, validation)
 
     def _once(self, make: Callable[[Task], Any], task: Task, key: Any) -> Any:
         """Make something once for all tasks of a key."""
@@ -297,40 +339,42 @@ class Job:
             self.known[key] = make(task)
         return self.known[key]
 
-    def _source(self, task: Task) -> tuple[dict[str, Any], Source]:
-        """Check and encode training data; also give the attributes that this sets."""
-        network = task.network._copy()
+    def _source(self, task: Task) -> tuple[LearnedOfData, Source]:
+        """Check and encode training data."""
+        estimator = task.network._copy()
         train, _ = self.splits[task.split]
-        if task.steps is None and not reads_columns(network):
-            attributes, X, y = self._once(self._all_rows, task, None)
-            vars(network).update(attributes)
+        if task.steps is None and not reads_columns(estimator):
+            learned, X, y = self._once(self._all_rows, task, None)
+            learned.put_on(estimator)
             rows = np.arange(X.shape[0])[train]
             y = y[rows]
         else:
             X, y = safe_split(task.model, self.X, self.y, train)
             if task.steps is not None:
                 X = self.inputs[task.inputs].X_train
-            X, y = network._validate(X, y, reset=True)
+            X, y = check_training_data(estimator, X, y)
             rows = np.arange(X.shape[0])
         weight = self._sample_weight(task, y)
-        target = network._encode(y, weight, fresh=True, incremental=False)
-        return _further(network, task.network), Source(X, rows, y, target)
+        target = estimator._encode_targets(
+            y, weight, is_fresh=True, is_incremental=False
+        )
+        return LearnedOfData.of(estimator), Source(X, rows, y, target)
 
-    def _all_rows(self, task: Task) -> tuple[dict[str, Any], Any, NDArray]:
-        network = task.network._copy()
-        X, y = network._validate(self.X, self.y, reset=True)
+    def _all_rows(self, task: Task) -> tuple[LearnedOfData, Any, NDArray]:
+        estimator = task.network._copy()
+        X, y = check_training_data(estimator, self.X, self.y)
         if is_mapped(X):
             X = np.array(X)  # of a memory map, all splits together need all rows
-        return _further(network, task.network), X, y
+        return LearnedOfData.of(estimator), X, y
 
     def _weight(self, task: Task) -> NDArray | None:
-        _, source = self._once(self._source, task, task.inputs)
+        learned, source = self._once(self._source, task, task.inputs)
         weight = self._sample_weight(task, source.y)
-        return task.network._weight(weight, source.y, False)
+        estimator = learned.put_on(task.network._copy())
+        return estimator._weigh_by_targets(weight, source.y, False)
 
     def _sample_weight(self, task: Task, y: NDArray) -> NDArray | None:
-        sample_weight = self._fit_params(task).get("sample_weight")
-        return task.network._sample_weight(sample_weight, y)
+        return checked_sample_weight(self._fit_params(task).get("sample_weight"), y)
 
     def _validation(self, task: Task) -> tuple[Source, NDArray | None] | None:
         """Check the validation data, if there are any."""
@@ -342,7 +386,9 @@ class Job:
             raise ValueError(f"{', '.join(params)} is passed to fit")
         if not validation.is_given:
             return None
-        X, y, target, weight = task.network._validation_rows(validation)
+        learned, _ = self._once(self._source, task, task.inputs)
+        estimator = learned.put_on(task.network._copy())
+        X, y, target, weight = check_validation_rows(estimator, validation)
         return Source(X, np.arange(X.shape[0]), y, target), weight
 
     def _fit_params(self, task: Task) -> dict[str, Any]:
@@ -380,22 +426,25 @@ class Job:
     def _score(self, trained: list[tuple[Task, list[Member]]]) -> dict:
         """Score networks of one split, by one pass of all of them over its rows."""
         start = time.time()
-        first = trained[0][0]
+        first, members_of_first = trained[0]
         parts = self._parts(first)
         net = predictor(_joined(trained))
-        first.network.net_ = net
+        fitted = members_of_first[0].estimator._copy()
+        fitted.net_ = net
         outputs = {
-            name: member_outputs(net, first.network._check_inputs(part.Xt))
+            name: member_outputs(net, fitted._check_inputs(part.Xt))
             for name, part in parts.items()
         }
         overhead = (time.time() - start) / len(trained)
         results: dict[Task, Any] = {}
         end = 0
         for task, members in trained:
-            own = slice(end, end := end + len(members))
+            columns = slice(end, end := end + len(members))
             if task is not first:  # scorers may write to what they get
                 parts = self._parts(task)
-            means = {name: values[own].mean(axis=0) for name, values in outputs.items()}
+            means = {
+                name: values[columns].mean(axis=0) for name, values in outputs.items()
+            }
             try:
                 results[task] = self._score_one(task, members, net, parts, means)
                 results[task]["score_time"] += overhead
@@ -423,23 +472,30 @@ class Job:
         self, task: Task, members: list[Member], net, parts: dict, outputs: dict
     ) -> dict[str, Any]:
         """Score one estimator, after the warning of a fit that has not converged."""
-        network, scorer = task.network, self.options["scorer"]
+        scorer = self.options["scorer"]
+        estimator = members[0].estimator._copy()
         if not all(member.has_converged for member in members):
-            network._warn_of_the_last_epoch(stacklevel=3)
+            warn_of_max_iter(estimator)
         is_fast = predicts_only(scorer)
+        model = estimator
         if not is_fast:
-            adopt(members)
+            result_of(members).put_on(estimator)
             if task.steps is not None:
                 steps = self.inputs[task.inputs].steps
-                task.model.steps = [*steps, task.model.steps[-1]]
+                model = copy.copy(task.model)
+                model.steps = [*steps, (task.model.steps[-1][0], estimator)]
         result: dict[str, Any] = {"fit_error": None}
         for name, part in parts.items():
             start = time.time()
             if is_fast:
-                serve(network, net, outputs[name])
-            model, X = (network, part.Xt) if is_fast else (task.model, part.X)
+                predict_known(estimator, net, outputs[name])
             result[name] = score(
-                model, X, part.y, scorer, part.params, self.options["error_score"]
+                model,
+                part.Xt if is_fast else part.X,
+                part.y,
+                scorer,
+                part.params,
+                self.options["error_score"],
             )
             result.setdefault("score_time", time.time() - start)
         result["n_test_samples"] = num_samples(parts["test_scores"].X)
@@ -463,15 +519,3 @@ def _joined(stack: list[tuple[Task, list[Member]]]) -> list[Member]:
 
 def _is_sound(member: Member) -> bool:
     return not member.has_diverged and all_finite(member.flat, member.flat_buffers)
-
-
-def _further(network, other) -> dict[str, Any]:
-    """Take the attributes that an estimator has, and another lacks."""
-    own = vars(network)
-    return {name: own[name] for name in own.keys() - vars(other).keys()}
-
-
-def _forget(network, names: set[str]) -> None:
-    """Leave those attributes alone, and with the others go nets and outputs."""
-    for name in vars(network).keys() - names:
-        delattr(network, name)

@@ -15,7 +15,9 @@ from sk_deep._compat import predicts_only
 from sk_deep._engine.rates import StepSettings
 from sk_deep._estimator import checks
 from sk_deep._estimator.base import BaseMLP
-from sk_deep._estimator.validation import CheckedRows, ScoredRows, split_rows
+from sk_deep._estimator.fit import choose_fold, draw_random_states
+from sk_deep._estimator.plan import FitPlan, plan_fit
+from sk_deep._estimator.validation import CheckedRows, ScoredRows
 from sk_deep.dropouts import DROPOUT_SCHEDULES
 from sk_deep.network import draw_parameters
 
@@ -183,12 +185,12 @@ class Member:
     Parameters
     ----------
     estimator : BaseMLP
-        Whose network it is, or one of whose networks; with what encoding the targets
-        sets.
+        Whose network it is, or one of whose networks; with what it has learned of the
+        data.
     train, valid : RowSelection
         Rows that train, and rows that validate or None.
-    arguments : dict
-        Arguments of `make_net`.
+    plan : FitPlan
+        Of its fit, of one network.
     random_state : RandomState
         Source of its shuffles.
     parameters : list
@@ -213,7 +215,7 @@ class Member:
     estimator: BaseMLP
     train: RowSelection
     valid: RowSelection | None
-    arguments: dict[str, Any]
+    plan: FitPlan
     random_state: RandomState
     parameters: list
     seed: int | None
@@ -228,23 +230,24 @@ class Member:
 
     @property
     def settings(self) -> StepSettings:
-        """What sets its steps."""
-        return self.arguments["step_settings"][0]
+        """Settings of its steps."""
+        return self.plan.step_settings[0]
 
     def shape(self) -> tuple:
-        """Tell what of the data members of one stack have in common."""
+        """Return what members of one stack have in common of the data."""
         classes = getattr(self.estimator, "classes_", None)
         n_rows = len(self.train.rows)
         n_batches = -(-n_rows // self.batch_size)
         counts = (
             checks.mixes_rows(self.estimator)
-            or self.estimator.augmentation is not None
+            or self.plan.augmentation is not None
             or self.settings.schedule.counts_rows
         )
+        architecture = self.plan.architecture
         return (
             None if classes is None else (classes.dtype.str, *classes.tolist()),
-            *(self.arguments["architecture"][name] for name in _OF_THE_DATA),
-            str(self.arguments["architecture"]["categories"]),
+            *(architecture[name] for name in _OF_THE_DATA),
+            str(architecture["categories"]),
             n_batches,
             self.batch_size if n_batches > 1 else 0,
             n_rows if counts else 0,
@@ -264,7 +267,7 @@ def make_members(
     Parameters
     ----------
     estimator : BaseMLP
-        With what encoding the targets sets.
+        With what it has learned of the data.
     source : Source
         Training rows.
     weight : ndarray of shape (n,) or None
@@ -283,48 +286,42 @@ def make_members(
         If the parameters are illegal, or do not go with the data.
     """
     n_rows, n_features = len(source.rows), source.X.shape[1]
-    shape = np.broadcast_to(source.X.dtype.type(0), (n_rows, n_features))
-    arguments = estimator._net_arguments(shape)
-    arguments["architecture"]["n_members"] = 1
-    twin = estimator._copy()  # the fit alone, if it comes to that, draws anew
-    twin.random_state = copy.deepcopy(estimator.random_state)
-    random_states, draw_seed = twin._random_states()
-    parameters = [
-        draw_parameters(arguments["architecture"], one, estimator.weight_init)
-        for one in random_states
+    # what a plan and a split need of the inputs, without a copy of their rows
+    X = np.broadcast_to(source.X.dtype.type(0), (n_rows, n_features))
+    rows = CheckedRows(X, source.y, source.target, weight)
+    fit_plan = plan_fit(estimator, X).of_one_network()
+    copy_of_it = estimator._copy()  # a fit alone, if it comes to that, draws anew
+    copy_of_it.random_state = copy.deepcopy(estimator.random_state)
+    random_states, draw_seed = draw_random_states(copy_of_it)
+    weights = [
+        draw_parameters(fit_plan.architecture, state, fit_plan.weight_init)
+        for state in random_states
     ]
-    seed = draw_seed() if checks.draws_noise(estimator) else None
-    picks: list[tuple[RowSelection, RowSelection | None]]
+    seed = draw_seed() if fit_plan.draws_noise else None
     if validation is not None:
+        trains = [np.arange(n_rows)] * len(random_states)
         given, given_weight = validation
         valid = RowSelection(given, np.arange(len(given.rows)), given_weight)
-        picks = [(RowSelection(source, np.arange(n_rows), weight), valid)] * len(
-            random_states
-        )
-    elif estimator.early_stopping:
-        rows = CheckedRows(shape, source.y, source.target, weight)
-        splits = [split_rows(estimator, rows, one) for one in random_states]
-        picks = [
-            (RowSelection(source, train, weight), RowSelection(source, valid, weight))
-            for train, valid in splits
-        ]
+        valids: list[RowSelection | None] = [valid] * len(random_states)
     else:
-        picks = [(RowSelection(source, np.arange(n_rows), weight), None)] * len(
-            random_states
-        )
-    estimator._reset()
+        fold = choose_fold(estimator, rows, random_states)
+        trains, held_out = fold.positions(len(random_states))
+        valids = [
+            None if positions is None else RowSelection(source, positions, weight)
+            for positions in held_out
+        ]
     return [
         Member(
             estimator,
-            train,
+            RowSelection(source, train, weight),
             valid,
-            arguments,
+            fit_plan,
             random_state,
             drawn,
             seed,
-            estimator._clip_batch_size(len(train.rows)),
+            fit_plan.clipped_batch_size(len(train)),
         )
-        for (train, valid), random_state, drawn in zip(
-            picks, random_states, parameters, strict=True
+        for train, valid, random_state, drawn in zip(
+            trains, valids, random_states, weights, strict=True
         )
     ]

@@ -13,12 +13,15 @@ import numpy as np
 import scipy.sparse
 import torch
 from numpy.typing import NDArray
+from skorch.callbacks import Callback
 
 from sk_deep._data.batches import Data
-from sk_deep._engine.net import Net, make_net
+from sk_deep._engine.net import Net
 from sk_deep._engine.threads import threads_for
 from sk_deep._estimator import plan
-from sk_deep._estimator.validation import validation_score
+from sk_deep._estimator.plan import FitPlan
+from sk_deep._estimator.result import FitResult, Records, StoppingState
+from sk_deep._estimator.scoring import validation_score
 from sk_deep._stacks.members import Member, RowSelection, Source
 from sk_deep.callbacks import Stopping, ValidationScore
 
@@ -67,50 +70,25 @@ def _side_by_side(members: Sequence[Member]) -> list[Member]:
 
 
 def _make_net(members: Sequence[Member]) -> Net:
-    estimators = [member.estimator for member in members]
-    net = make_net(**_join([member.arguments for member in members], estimators))
+    net = _stack_of(members)
     net.batch_size = max(member.batch_size for member in members)
     net.quorum = _QUORUM
+    estimators = [member.estimator for member in members]
     if estimators[0].shuffle:
         net.random_states = [member.random_state for member in members]
-    ours = [_Ends(members)]
+    callbacks: list[Callback] = [_Ends(members)]
     parts = [member.valid.part() for member in members if member.valid is not None]
     if parts:
-        score = validation_score(estimators, parts)
-        ours.insert(0, ValidationScore(score))
-    net.call_first(ours)
+        callbacks.insert(0, ValidationScore(validation_score(estimators, parts)))
+    net.call_first(callbacks)
     return net
 
 
-def _join(arguments: Sequence[Mapping[str, Any]], estimators: Sequence) -> dict:
-    """Join the arguments of single nets to those of a stack."""
-    first = arguments[0]
-    if len(arguments) == 1:
-        return dict(first)
-    archs = [one["architecture"] for one in arguments]
-    per_layer = zip(*(arch["dropout"] for arch in archs), strict=True)
-    joined = {
-        name: np.array([one[name] for one in arguments])
-        for name in ("alpha", "l1_ratio", "label_smoothing")
-    }
-    return {
-        **first,
-        **joined,
-        "architecture": {
-            **archs[0],
-            "n_members": len(archs),
-            "dropout": [_one_or_each(probabilities) for probabilities in per_layer],
-            "input_dropout": _one_or_each(arch["input_dropout"] for arch in archs),
-        },
-        "step_settings": [one["step_settings"][0] for one in arguments],
-        "callbacks": plan.callbacks(estimators),
-    }
-
-
-def _one_or_each(values) -> Any:
-    """One value where all are equal, so that nothing is done member by member."""
-    first, *others = values = list(values)
-    return first if all(other == first for other in others) else values
+def _stack_of(members: Sequence[Member]) -> Net:
+    """Build the net of a stack, without weights."""
+    stack_plan = FitPlan.of_stack([member.plan for member in members])
+    callbacks = plan.callbacks([member.estimator for member in members])
+    return stack_plan.make_net(callbacks)
 
 
 class _Ends(Stopping):
@@ -167,8 +145,7 @@ def predictor(members: Sequence[Member]) -> Net:
     net : Net
         The net.
     """
-    estimators = [member.estimator for member in members]
-    net = make_net(**_join([member.arguments for member in members], estimators))
+    net = _stack_of(members)
     for name in ("flat", "flat_buffers"):
         values = torch.stack([getattr(member, name) for member in members])
         tensor = getattr(net.module_, name)
@@ -177,21 +154,34 @@ def predictor(members: Sequence[Member]) -> Net:
     return net
 
 
-def adopt(members: Sequence[Member]) -> None:
-    """Leave on an estimator what a fit leaves, the optimizer's state apart.
+def result_of(members: Sequence[Member]) -> FitResult:
+    """Build what a fit leaves on an estimator, the optimizer's state apart.
 
     Parameters
     ----------
     members : sequence of Member
         All of the estimator's, trained.
+
+    Returns
+    -------
+    result : FitResult
+        The result.
     """
     net = predictor(members)
     by_epoch = itertools.zip_longest(*(member.history for member in members))
     net.history.extend(_mean([row for row in rows if row]) for rows in by_epoch)
     net.n_finished_ = len(net.history)
     net.n_samples_ = net.n_finished_ * len(members[0].train.rows)
-    members[0].estimator._adopt(net)
-    members[0].estimator._adopt_curves(net, _Ends(members))
+    best = np.array([member.best for member in members])
+    n_stale = np.array([member.n_stale for member in members])
+    return FitResult.of_epochs(
+        net,
+        Records(),
+        net.history,
+        StoppingState(members[0].plan.watches, best, n_stale),
+        n_samples_seen=net.n_samples_,
+        validates=members[0].valid is not None,
+    )
 
 
 def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

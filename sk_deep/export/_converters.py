@@ -107,7 +107,7 @@ def _set_types_of_classifier(operator: Any) -> None:
     model, n_rows = operator.raw_operator, operator.inputs[0].get_first_dimension()
     has_scores = not hasattr(model, "predict_proba")
     n_columns = model.n_outputs_ if has_scores else len(model.classes_)
-    is_multilabel = model._target_type == "multilabel-indicator"
+    is_multilabel = model._targets.is_multilabel
     is_text = _labels(operator.scope_inst, model).dtype.kind == "U"
     label = StringTensorType if is_text else Int64TensorType
     shape = [n_rows, len(model.classes_)] if is_multilabel else [n_rows]
@@ -124,7 +124,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     graph, outputs = _outputs(scope, operator, container)
     decisions = _decisions(graph, model, outputs)
     graph("Identity", decisions, output=label.full_name)
-    if model._target_type == "binary" and hasattr(model, "predict_proba"):
+    if model._targets.target_type == "binary" and hasattr(model, "predict_proba"):
         outputs = _both(graph, outputs, len(model.classes_))
     graph("Identity", outputs, output=probabilities.full_name)
 
@@ -132,12 +132,12 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
 def _decisions(graph: Graph, model: BaseMLPClassifier, outputs: str) -> str:
     """Decide as `predict` does."""
     labels = _labels(graph.scope, model)
-    if model._target_type == "multiclass":
+    if model._targets.target_type == "multiclass":
         indices = graph("ArgMax", outputs, axis=-1, keepdims=0)
         return graph("Gather", labels, indices)
-    is_positive = graph("Greater", outputs, float(model._threshold))
+    is_positive = graph("Greater", outputs, model._targets.threshold)
     decisions = graph.cast(is_positive, np.int64)
-    if model._target_type == "multilabel-indicator":
+    if model._targets.is_multilabel:
         return decisions
     two = np.resize(labels, 2)  # a constant target has one
     return graph("Gather", two, graph("Reshape", decisions, [-1]))
@@ -153,11 +153,12 @@ def _both(graph: Graph, positive: str, n_classes: int) -> str:
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     model = operator.raw_operator
     graph, outputs = _outputs(scope, operator, container)
-    if hasattr(model, "_target_scale"):
-        outputs = graph("Mul", outputs, model._target_scale)
-        outputs = graph("Add", outputs, model._target_mean)
-    if hasattr(model, "_target_range"):
-        least, greatest = model._target_range
+    targets = model._targets
+    if targets.scale is not None:
+        outputs = graph("Mul", outputs, targets.scale)
+        outputs = graph("Add", outputs, targets.mean)
+    if targets.bounds is not None:
+        least, greatest = targets.bounds
         outputs = graph("Min", graph("Max", outputs, least), greatest)
     graph("Identity", outputs, output=operator.outputs[0].full_name)
 
@@ -167,13 +168,13 @@ def _outputs(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
     net = operator.raw_operator.net_
     module: MLP = net.module_
     _check_network(module)
-    columns = getattr(operator.raw_operator, "_columns", None)
+    encoder = operator.raw_operator._columns
     own = np.dtype(module.architecture["dtype"])
-    graph = Graph(scope, container, own if columns is None else np.dtype("float64"))
+    graph = Graph(scope, container, own if encoder is None else np.dtype("float64"))
     inputs = [graph.cast(x.full_name, graph.dtype) for x in operator.inputs]
     x = graph("Concat", *inputs, axis=-1) if len(inputs) > 1 else inputs[0]
-    if columns is not None:
-        x = encoded(graph, columns, x)
+    if encoder is not None:
+        x = encoded(graph, encoder, x)
         graph = replace(graph, dtype=own)
         x = graph.cast(x, own)
     raw = raw_outputs(graph, module, x)

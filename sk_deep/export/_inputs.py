@@ -59,7 +59,7 @@ def _is_of_float64(estimator: Any) -> bool:
     net = getattr(estimator, "net_", None)
     if net is None:
         return False
-    return hasattr(estimator, "_columns") or net.module_.flat.dtype == torch.float64
+    return estimator._columns is not None or net.module_.flat.dtype == torch.float64
 
 
 def _first_step(estimator: Any) -> Any:

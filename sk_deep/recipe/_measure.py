@@ -26,6 +26,7 @@ from sk_deep._compat import num_samples, safe_split
 from sk_deep._data.columns import reads_columns
 from sk_deep._engine.unit_states import unit_states
 from sk_deep._estimator import checks, plan
+from sk_deep._estimator.inputs import fit_columns
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import DivergenceError
 from sk_deep.recipe._moves import Facts, present_rate
@@ -549,7 +550,7 @@ def _scales(network, Xt) -> dict[str, Any]:
     """Tell the scales of the network's inputs; of a table those of its numbers."""
     if reads_columns(network):
         table = clone(network)
-        Xt = table._encode_columns(Xt, reset=True)[:, : len(table._columns["numeric"])]
+        Xt = fit_columns(table, Xt)[:, : len(table._columns.numeric)]
     if not np.shape(Xt)[1]:
         return {"scales": np.empty(0), "offsets": np.empty(0)}
     scaler = StandardScaler(with_mean=not scipy.sparse.issparse(Xt)).fit(Xt)

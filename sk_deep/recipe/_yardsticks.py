@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from sk_deep._compat import num_samples
 from sk_deep._data.columns import reads_columns
+from sk_deep._estimator.inputs import check_inputs, fit_columns
 
 _PLAIN = {"hidden_layer_sizes": (128,), "max_iter": 100}
 
@@ -57,12 +58,12 @@ class Columns(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> "Columns":
         """Learn how to encode the columns."""
         self.network_ = clone(self.network).set_params(max_one_hot=num_samples(X))
-        self.network_._encode_columns(X, reset=True)
+        fit_columns(self.network_, X)
         return self
 
     def transform(self, X: Any) -> NDArray:
         """Encode the columns."""
-        return self.network_._encode_columns(X, reset=False)
+        return check_inputs(self.network_, X)
 
 
 def columns(network: Any) -> list[Columns]:

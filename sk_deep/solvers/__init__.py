@@ -76,6 +76,11 @@ class Solver:
     source: str = ""
     use: str = ""
 
+    @property
+    def full_batch(self) -> bool:
+        """Whether a step takes the whole data, along searched lines."""
+        return self.optimizer is None
+
     def legal_params(self, estimator: Any) -> set[str]:
         """List the names that `solver_params` may hold."""
         if self.constraints or self.optimizer is None:
