@@ -34,7 +34,7 @@ X, Y = load_iris(return_X_y=True)
 SMALL = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
 LONGEST = 15  # seconds of a load
 MEMORY = 4 << 30  # bytes, of which the libraries take most
-DATA = Path(__file__).parent.parent / "data"
+DATA = Path(__file__).parents[1] / "golden"
 
 
 # ---- what they share -----------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Write the golden files of the present format, once, when a format is new.
 
-python tests/data/make.py
+python tests/golden/make.py
 """
 
 import json

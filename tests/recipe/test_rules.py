@@ -15,7 +15,7 @@ from sk_deep.recipe import RULES, Facts, Measurements, Scores
 from sk_deep.recipe._diagnosis import _find_verdicts
 from sk_deep.recipe._rules import Case
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 bench = importlib.import_module("bench_diagnosis")
 
 NETWORK = MLPClassifier(

@@ -15,6 +15,7 @@ import pytest
 import sklearn
 import skops.io
 import torch
+from option_rows import ROWS
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
@@ -22,8 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from test_options import ROWS
-from test_trees import seal
+from test_plain_tree import seal
 
 import sk_deep
 from sk_deep import MLPClassifier, MLPRegressor, load, persistence, save
@@ -31,7 +31,7 @@ from sk_deep._files import plain_tree
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import CorruptModelError
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "golden"
 X, Y = load_iris(return_X_y=True)
 SHORT = {"max_iter": 3, "random_state": 0}
 LABELS = {
@@ -386,7 +386,7 @@ def test_without_skops(path, monkeypatch):
 
 @pytest.mark.parametrize("name", sorted(p.name for p in DATA.glob("*.sk_deep")))
 def test_a_golden_file_is_read(name, tmp_path):
-    """Written by `tests/data/make.py`, with the predictions of that time."""
+    """Written by `tests/golden/make.py`, with the predictions of that time."""
     expected = json.loads((DATA / "expected.json").read_text())[name]
     shutil.copy(DATA / name, tmp_path)
     model = load(tmp_path / name)

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from faults import in_fork
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
@@ -48,25 +48,6 @@ def run(code, *args, **options):
     return subprocess.run(
         command, check=True, text=True, capture_output=True, env=environment, **options
     ).stdout
-
-
-def in_fork(function, seconds=10):
-    """Return what a function returns in a forked process; None if it hangs."""
-    source, target = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(source)
-        with os.fdopen(target, "wb") as file:
-            pickle.dump(function(), file)
-        os._exit(0)
-    os.close(target)
-    timer = threading.Timer(seconds, os.kill, (pid, signal.SIGKILL))
-    timer.start()
-    with os.fdopen(source, "rb") as file:
-        content = file.read()
-    os.waitpid(pid, 0)
-    timer.cancel()
-    return pickle.loads(content) if content else None
 
 
 FORK = """
@@ -387,6 +368,7 @@ def test_promise_29_an_interrupt_before_training(solver, monkeypatch):
 
 KILLED = """
 import os, signal, sys, numpy as np
+from faults import in_fork
 from skorch.callbacks import Callback
 from sk_deep import MLPRegressor, save
 from sk_deep.callbacks import Checkpoint

@@ -28,7 +28,7 @@ from smoke import BLOCK
 import sk_deep
 from sk_deep.recipe import MOVES, RULES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NETWORKS = ["MLPClassifier", "MLPRegressor"]
 SEARCHES = {  # and whose they are
     "BatchedGridSearchCV": model_selection.GridSearchCV,

@@ -15,7 +15,7 @@ from sklearn import ensemble, neural_network
 
 import sk_deep
 
-FOLDER = Path(__file__).parents[1] / "examples"
+FOLDER = Path(__file__).parents[2] / "examples"
 EXAMPLES = sorted(FOLDER.rglob("plot_*.py"))
 IN_SHORT = [path for path in EXAMPLES if path.stem != "plot_parquet"]  # see below
 ARGUMENTS = {"plot_batched_search.py": ["--points", "2"]}

@@ -9,11 +9,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from faults import Kill, Killed, in_fork
+from option_rows import CUSTOMARY, FAST, ROWS
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
-from test_checkpoint import Kill, Killed
-from test_options import CUSTOMARY, FAST, ROWS
-from test_promises_parallel import in_fork
 
 from sk_deep import (
     BatchedGridSearchCV,

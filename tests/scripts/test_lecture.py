@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-PATH = Path(__file__).parents[1] / "benchmarks" / "lecture.py"
+PATH = Path(__file__).parents[2] / "benchmarks" / "lecture.py"
 
 
 def load_script():

@@ -16,7 +16,7 @@ import pytest
 import torch
 from sklearn.metrics import log_loss
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 common, contenders, problems = map(
     importlib.import_module, ("_common", "_contenders", "_problems")
 )

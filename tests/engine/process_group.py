@@ -1,6 +1,6 @@
-"""What each process of a team does; started by torchrun, it writes what it found.
+"""What each process of a group does; started by torchrun, it writes what it found.
 
-python -m torch.distributed.run --nproc-per-node 2 tests/team.py FOLDER
+python -m torch.distributed.run --nproc-per-node 2 tests/engine/process_group.py FOLDER
 """
 
 import os

@@ -4,31 +4,17 @@ import os
 
 import numpy as np
 import pytest
+from faults import Kill, Killed
 from numpy.random import RandomState
+from option_rows import ROWS
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
-from test_options import ROWS
 
 from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor
 from sk_deep._files import plain_tree
 from sk_deep.callbacks import Checkpoint
 
 SHORT = {"hidden_layer_sizes": (8,), "max_iter": 7, "random_state": 0}
-
-
-class Killed(Exception):
-    """Ends a fit as a kill would: nothing tidies up."""
-
-
-class Kill(Callback):
-    """Ends a fit after some epochs."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def on_epoch_end(self, net, **kwargs):
-        if len(net.history) == self.epoch:
-            raise Killed
 
 
 def _resumed(model, folder, X, y, *, epochs=(3,), every=1, **options):
