@@ -289,8 +289,9 @@ def _categorical(wanted: Any, X: Any, names: Sequence[str] | None) -> NDArray:
                 f"shape {wanted.shape}."
             )
         return wanted.copy()
+    list_of_names = [] if names is None else list(names)
     for column in wanted.ravel().tolist():
-        is_category[_position(column, list(names or ()), n_features)] = True
+        is_category[_position(column, list_of_names, n_features)] = True
     return is_category
 
 

@@ -129,13 +129,13 @@ class Fit:
         Validation data as the user gave them.
     is_incremental : bool
         Whether to train for one epoch.
+    before : Records, default=Records()
+        Of former fits that this one goes on from.
+    n_samples_before : int, default=0
+        Training samples that these have seen.
 
     Attributes
     ----------
-    before : Records
-        Of former fits that this one goes on from.
-    n_samples_before : int
-        Training samples that these have seen.
     result : FitResult or None
         What the fit comes to, as soon as an epoch has finished: an interrupted fit has
         one, too.
@@ -148,9 +148,9 @@ class Fit:
     random_states: list[RandomState]
     validation: Validation
     is_incremental: bool
-    before: Records = field(default_factory=Records)
+    before: Records = Records()
     n_samples_before: int = 0
-    result: FitResult | None = None
+    result: FitResult | None = field(default=None, init=False)
 
     def run(self, tasks: Sequence[Tasks]) -> None:
         """Train, and tell scikit-learn's callbacks of the epochs."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sk_deep._engine.net import Net
 
 # fitted attribute -> key of the net's history
-CURVES = {
+_CURVES = {
     "loss_curve_": "train_loss",
     "validation_loss_curve_": "valid_loss",
     "validation_scores_": "valid_score",
@@ -48,7 +48,7 @@ class Records(NamedTuple):
     Parameters
     ----------
     curves : mapping from str to list or None
-        Values by fitted attribute, of `CURVES`.
+        Values by fitted attribute, of `_CURVES`.
     stopping : StoppingState or None
         Where the last fit left off.
     """
@@ -62,7 +62,7 @@ class Records(NamedTuple):
         stopping = estimator._stopping_state
         if stopping is None or stopping.watches != watches:
             return cls()
-        curves = {name: getattr(estimator, name, None) for name in CURVES}
+        curves = {name: getattr(estimator, name, None) for name in _CURVES}
         return cls(curves, stopping)
 
 
@@ -153,7 +153,7 @@ class FitResult:
 
     def put_on(self, estimator: Any) -> None:
         """Set the fitted attributes of an estimator; former ones go."""
-        for name in (*CURVES, *_BEST, *_OUT_OF_FOLD):
+        for name in (*_CURVES, *_BEST, *_OUT_OF_FOLD):
             vars(estimator).pop(name, None)
         put_network(estimator, self.net)
         estimator.n_iter_, estimator.t_ = self.n_iter, self.n_samples_seen
@@ -182,7 +182,7 @@ def _joined_curves(
     """Append epochs to former curves; a curve has all epochs, or is None."""
     n_before = len(before.get("loss_curve_") or [])
     curves: dict[str, Curve] = {}
-    for name, key in CURVES.items():
+    for name, key in _CURVES.items():
         values = [epoch[key] for epoch in epochs if key in epoch]
         curve = (before.get(name) or []) + values
         # a monitor may have joined later, or left
@@ -192,7 +192,7 @@ def _joined_curves(
 
 def history_of(estimator: Any) -> list[dict[str, Any]]:
     """List what was recorded in each epoch, a dict by key of the net's history."""
-    curves = {key: getattr(estimator, name) for name, key in CURVES.items()}
+    curves = {key: getattr(estimator, name) for name, key in _CURVES.items()}
     present = {key: curve for key, curve in curves.items() if curve}
     rows = zip(*present.values(), strict=True)
     return [dict(zip(present, row, strict=True)) for row in rows]

@@ -60,7 +60,7 @@ def tell_callbacks(caller, trial, net, *, X, rows, sample_weight):
         estimator=caller,
         # predictions ask for the names of features, where there are any, or encode
         X=X
-        if hasattr(trial, "feature_names_in_") or hasattr(trial, "_columns")
+        if hasattr(trial, "feature_names_in_") or trial._columns is not None
         else rows.X,
         y=rows.y,
         metadata=_metadata(rows, sample_weight),

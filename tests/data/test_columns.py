@@ -1,5 +1,6 @@
 """Data frames as they are: categories, missing values, scales, embeddings."""
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -30,7 +31,6 @@ from sk_deep import (
     load,
     save,
 )
-from sk_deep._data.columns import encode_columns
 from sk_deep._engine.gradients import Autograd, ByHand, is_by_hand
 from sk_deep._stacks import train
 from sk_deep.encodings import NUMERICAL_EMBEDDINGS, SCALINGS, embedding_size
@@ -80,7 +80,7 @@ def regressor(**params):
 def learned(X=FRAME, **params):
     """What a fit makes of the columns."""
     model = classifier(max_iter=1, **params).fit(X, Y[: len(X)])
-    return encode_columns(model._columns, X), model
+    return model._columns.transform(X), model
 
 
 # ---- beside scikit-learn's transformers ----------------------------------------------
@@ -122,14 +122,14 @@ def test_target_scaling_is_a_transformed_target():
     ).fit(X, 1000 * R)
     assert -5000 < single.best_validation_score_ < -100  # in the user's units
     constant = MLPRegressor(**SHORT, target_scaling="standard").fit(X, np.full(N, 7.0))
-    assert constant._target_scale == 1
+    assert constant._targets.scale == 1
     samples = ours.set_params(n_members=2).fit(X, y).predict_samples(X, 2)
     np.testing.assert_allclose(samples.mean(axis=0), ours.predict(X))
 
 
 @pytest.mark.parametrize("loss", ["poisson", "gamma"])
 def test_positive_targets_are_not_scaled(loss):
-    with pytest.raises(ValueError, match=r"target_scaling is not for .*positive"):
+    with pytest.raises(ValueError, match=r"target_scaling is not supported .*positive"):
         regressor(loss=loss, target_scaling="standard").fit(FRAME, np.exp(R))
 
 
@@ -140,7 +140,7 @@ def test_piecewise_linear_encoding():
     found, model = learned(numerical_embedding="piecewise_linear", max_one_hot=99)
     values = FRAME[NUMBERS].fillna(FRAME[NUMBERS].median()).to_numpy()
     start = 2
-    for column, edges in zip(values.T, model._columns["bins"], strict=True):
+    for column, edges in zip(values.T, model._columns.bins, strict=True):
         assert (np.diff(edges) > 0).all()
         assert len(edges) <= 1 + round(N**0.45)
         np.testing.assert_allclose(
@@ -152,10 +152,10 @@ def test_piecewise_linear_encoding():
             expected = (column - edges[i]) / (edges[i + 1] - edges[i])
             np.testing.assert_allclose(part[:, i], expected.clip(0, 1), atol=1e-12)
         start += n_bins
-    assert len(model._columns["bins"][0]) == 1 + round(N**0.45)  # without ties
+    assert len(model._columns.bins[0]) == 1 + round(N**0.45)  # without ties
     far = FRAME.assign(size=[-1e6, 1e6] * (N // 2))
-    encoded = encode_columns(model._columns, far)
-    first, last = 2, 1 + len(model._columns["bins"][0]) - 1
+    encoded = model._columns.transform(far)
+    first, last = 2, 1 + len(model._columns.bins[0]) - 1
     np.testing.assert_array_equal(encoded[:2, first], [-1, 1])
     np.testing.assert_array_equal(encoded[:2, last], [0, 2])
 
@@ -163,20 +163,20 @@ def test_piecewise_linear_encoding():
 def test_bins_of_few_values():
     frame = pd.DataFrame({"few": [1.0, 2.0, 5.0, 1.0] * 50, "one": 3.0})
     _, model = learned(frame, numerical_embedding="piecewise_linear")
-    assert [edges.tolist() for edges in model._columns["bins"]] == [[1, 2, 5], [3]]
+    assert [edges.tolist() for edges in model._columns.bins] == [[1, 2, 5], [3]]
     tied = pd.DataFrame({"tied": np.r_[np.zeros(150), np.arange(50)]})
     _, model = learned(tied, numerical_embedding="piecewise_linear")
-    (edges,) = model._columns["bins"]
+    (edges,) = model._columns.bins
     assert 5 <= len(edges) <= 1 + round(N**0.45)
 
 
 def test_an_embedding_is_a_table_by_one_hot_columns():
     _, model = learned(max_one_hot=0, embedding_size=2)
     net = model.net_.module_
-    X = torch.from_numpy(encode_columns(model._columns, FRAME)).to(net.flat)
+    X = torch.from_numpy(model._columns.transform(FRAME)).to(net.flat)
     tables = [t for _, t in net.embeddings.named_parameters()]
     (table,) = tables  # of all columns, as all have as many values
-    counts = [len(one["levels"]) + 2 for one in model._columns["categories"]]
+    counts = [category.n_codes for category in model._columns.categories]
     starts = np.r_[0, np.cumsum(counts)[:-1]]
     values = [
         torch.eye(len(table), dtype=net.flat.dtype)[X[:, 3 + i].long() + starts[i]]
@@ -356,7 +356,7 @@ def test_a_hundred_thousand_levels():
             {},
             "'town' has dates",
         ),
-        (FRAME.assign(color=[[1]] * N), {}, r"levels must be hashable.*'color'"),
+        (FRAME.assign(color=[[1]] * N), {}, r"must be hashable.*'color'"),
         (FRAME, {"missing": "error"}, "Input X contains NaN"),
         (FRAME, {"categorical_features": ["color"]}, r"columns of numbers.*'town'"),
         (FRAME, {"categorical_features": ["colour"]}, r"names of columns.*'colour'"),
@@ -380,8 +380,8 @@ def test_what_is_refused(X, params, text):
 
 def _levels(model):
     """Take the levels of the towns."""
-    (category,) = [c for c in model._columns["categories"] if c["column"] == 3]
-    return category["levels"]
+    (category,) = [c for c in model._columns.categories if c.column == 3]
+    return category.levels
 
 
 @pytest.mark.parametrize("params", [{"max_one_hot": 3}, {"embedding_size": 2}])
@@ -524,9 +524,11 @@ def test_in_files_of_pipelines(tmp_path):
 
 def test_columns_of_another_fit_are_refused(tmp_path):
     model = classifier().fit(FRAME, Y)
-    model._columns["categories"][2]["size"] = 9
+    categories = list(model._columns.categories)
+    categories[2] = dataclasses.replace(categories[2], size=9)
+    model._columns = dataclasses.replace(model._columns, categories=categories)
     save(model, tmp_path / "model")
-    with pytest.raises(CorruptModelError, match="the columns give the network"):
+    with pytest.raises(CorruptModelError, match="the columns must give"):
         load(tmp_path / "model")
 
 

@@ -229,7 +229,7 @@ def test_given_validation_data(digits):
 def test_bad_validation_data(arguments, message, digits):
     with pytest.raises(ValueError, match=message):
         MLPClassifier().fit(*digits, **arguments)
-    with pytest.raises(ValueError, match="solver='lbfgs' has not"):
+    with pytest.raises(ValueError, match="solver='lbfgs' does not support"):
         MLPClassifier(solver="lbfgs").fit(*digits, **arguments)
 
 
@@ -367,7 +367,7 @@ def test_not_fitted(digits):
 
 def test_warm_start_needs_the_same_network(digits, diabetes):
     model = MLPClassifier(**PARAMS, warm_start=True).fit(*digits)
-    with pytest.raises(ValueError, match="these changed: activation, hidden_units"):
+    with pytest.raises(ValueError, match="other values of: activation, hidden_units"):
         model.set_params(hidden_layer_sizes=8, activation="elu").fit(*digits)
     model = MLPRegressor(**PARAMS).partial_fit(*diabetes)
     with pytest.raises(
@@ -472,7 +472,7 @@ def test_layers_of_torch_are_left_as_they_were(digits):
 
 def test_a_score_that_is_not_for_the_estimator(diabetes):
     model = MLPRegressor(early_stopping=True, scoring="neg_log_loss")
-    text = "scoring must go with MLPRegressor, .*'neg_log_loss': .*predict_proba"
+    text = "scoring must be defined for MLPRegressor, .*'neg_log_loss': .*predict_proba"
     with pytest.raises(ValueError, match=text):
         model.fit(*diabetes)
 

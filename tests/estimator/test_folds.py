@@ -195,7 +195,7 @@ def test_intervals_of_several_targets_and_of_none():
     assert lengths[1] > 10 * lengths[0]
     with pytest.raises(AttributeError, match="predict_interval") as caught:
         MLPRegressor(max_iter=1).fit(X, R).predict_interval(X)
-    assert "after a fit with n_folds" in str(caught.value.__cause__)
+    assert "needs a fit with n_folds" in str(caught.value.__cause__)
     params = {"loss": "quantile", "loss_params": {"quantile": [0.2, 0.8]}}
     quantiles = MLPRegressor(**FOLDS, **params, scoring="loss").fit(X, R)
     assert quantiles.oof_prediction_.shape == (90, 2)
@@ -257,7 +257,7 @@ def test_what_has_no_meaning_is_refused(params, message):
 
 
 def test_given_validation_data_are_watched_instead():
-    with pytest.raises(ValueError, match="n_folds must be None, however: n_folds=3"):
+    with pytest.raises(ValueError, match=r"need n_folds=None, .* got n_folds=3"):
         MLPClassifier(**FOLDS).fit(X, Y, X_val=X, y_val=Y)
 
 

@@ -41,7 +41,7 @@ def test_a_named_dtype_is_not_ignored(dtype, digits):
     model = MLPClassifier(**PARAMS, warm_start=True, dtype="float64").fit(*digits)
     model.set_params(dtype=dtype)
     if dtype == "float32":
-        with pytest.raises(ValueError, match="these changed: dtype"):
+        with pytest.raises(ValueError, match="other values of: dtype"):
             model.fit(*digits)
     else:
         assert model.fit(*digits).coefs_[0].dtype == np.float64
@@ -100,7 +100,7 @@ def test_scorers_without_weights(digits):
     X, y = digits
     model = MLPClassifier(**PARAMS, early_stopping=True, scoring=lambda m, X, y: 0.5)
     assert set(model.fit(X, y).validation_scores_) == {0.5}
-    with pytest.raises(ValueError, match="scoring must take sample_weight"):
+    with pytest.raises(ValueError, match="scoring must accept sample_weight"):
         model.fit(X, y, sample_weight=np.ones(len(y)))
 
 

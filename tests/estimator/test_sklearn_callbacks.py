@@ -29,7 +29,7 @@ from sk_deep import (
     MLPClassifier,
     MLPRegressor,
 )
-from sk_deep._estimator import base
+from sk_deep._estimator import fit
 from sk_deep._stacks import job
 from sk_deep.exceptions import DivergenceError
 
@@ -308,7 +308,7 @@ def test_what_is_done_to_a_snapshot_does_not_touch_the_fit():
 
 
 def test_snapshots_are_made_for_those_who_ask(monkeypatch):
-    monkeypatch.setattr(base, "copy_in_training", _raise(AssertionError))
+    monkeypatch.setattr(fit, "copy_in_training", _raise(AssertionError))
     X, y = _data(MLPClassifier)
     counter = Counter()
     MLPClassifier(**PARAMS).set_callbacks(counter).fit(X, y)
@@ -468,8 +468,8 @@ def test_fits_in_threads_share_a_callback():
     counter.paths.clear()
     with ThreadPoolExecutor(2) as pool:
         fits = [pool.submit(clone(model).fit, X, y) for _ in range(4)]
-    for fit in fits:
-        np.testing.assert_array_equal(fit.result().coefs_[0], serial.coefs_[0])
+    for running in fits:
+        np.testing.assert_array_equal(running.result().coefs_[0], serial.coefs_[0])
     assert len(counter.paths) == 4 * len(SEQUENCE)
 
 

@@ -17,7 +17,7 @@ from sk_deep import MLPRegressor, persistence
 from sk_deep._data.batches import Batches
 from sk_deep._engine import prediction
 from sk_deep._engine.net import Net
-from sk_deep._estimator import base
+from sk_deep._estimator import plan
 from sk_deep._estimator.base import BaseMLP
 from sk_deep._files import plain_tree
 
@@ -48,10 +48,10 @@ def _without_files(test, *args):
 
 
 def _seeds_all(make_net):
-    def seeded(**arguments):
+    def seeded(*args, **arguments):
         torch.manual_seed(0)
         np.random.seed(0)
-        return make_net(**arguments)
+        return make_net(*args, **arguments)
 
     return seeded
 
@@ -107,7 +107,7 @@ DEFECTS = {
         _campaign("flipped bits"),
     ),
     "a fit seeds the global random states": Defect(
-        base,
+        plan,
         "make_net",
         _seeds_all,
         _without_files(training.test_promise_63_the_global_random_states_are_left),
@@ -120,7 +120,7 @@ DEFECTS = {
     ),
     "targets are broadcast": Defect(
         MLPRegressor,
-        "_encode",
+        "_encode_targets",
         _broadcasts,
         _without_files(inputs.test_promise_45_a_column_is_a_vector),
     ),
@@ -144,7 +144,7 @@ DEFECTS = {
     ),
     "sample weights are ignored": Defect(
         BaseMLP,
-        "_weight",
+        "_weigh_by_targets",
         lambda sound: lambda *args: None,
         _without_files(training.test_promise_57_weights_are_repeats, "sgd"),
     ),

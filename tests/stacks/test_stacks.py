@@ -15,6 +15,7 @@ from skorch.callbacks import Callback
 
 from sk_deep import MLPClassifier, MLPRegressor
 from sk_deep._engine.prediction import member_outputs
+from sk_deep._estimator.inputs import check_training_data, checked_sample_weight
 from sk_deep._stacks import train
 from sk_deep._stacks.members import (
     Source,
@@ -64,8 +65,8 @@ def _rows(lengths=LENGTHS):
 
 def _source(estimator, X, y, rows):
     """Encode the targets on an estimator, and share the checked inputs."""
-    X, y = estimator._validate(X, y, reset=True)
-    target = estimator._encode(y[rows], fresh=True, incremental=False)
+    X, y = check_training_data(estimator, X, y)
+    target = estimator._encode_targets(y[rows], is_fresh=True, is_incremental=False)
     return Source(X, rows, y[rows], target)
 
 
@@ -76,8 +77,8 @@ def _members(estimators, data, rows, weight=None):
         source = _source(estimator, X, y, own)
         source = sources.setdefault(id(own), source)
         sample_weight = None if weight is None else weight[own]
-        given = estimator._sample_weight(sample_weight, source.y)
-        given = estimator._weight(given, source.y, False)
+        given = checked_sample_weight(sample_weight, source.y)
+        given = estimator._weigh_by_targets(given, source.y, False)
         key = id(own), freeze(vars(estimator).get("class_weight"))
         members += make_members(estimator, source, weights.setdefault(key, given))
     return members
@@ -406,7 +407,7 @@ def test_validation_rows_that_are_given(scoring, weight):
         single = clone(estimator).fit(X[own], y[own], own_weight, **parts)
         singles.append(single)
         source = _source(estimator, X, y, own)
-        target = estimator._encode(y[valid], fresh=False, incremental=True)
+        target = estimator._targets.encode(y[valid])
         validation = Source(X, valid, y[valid], target), valid_weight
         members += make_members(estimator, source, own_weight, validation)
     train.train(members)
@@ -528,7 +529,8 @@ def _left(case):
     members = _members(estimators, data, rows)
     train.train(members)
     for estimator in estimators:
-        train.adopt([one for one in members if one.estimator is estimator])
+        own = [member for member in members if member.estimator is estimator]
+        train.result_of(own).put_on(estimator)
     return data, rows, estimators, singles
 
 
@@ -638,7 +640,7 @@ def test_predictors_with_probabilities_of_their_own(kind, schedule):
     alone = [member_outputs(train.predictor([one]), X)[0] for one in members]
     np.testing.assert_allclose(together, alone, rtol=1e-9)
     for estimator, member, outputs in zip(estimators, members, alone, strict=True):
-        train.adopt([member])
+        train.result_of([member]).put_on(member.estimator)
         np.testing.assert_allclose(estimator.predict(X), outputs.ravel(), rtol=1e-9)
     if kind == "standout":  # of the last of the epochs
         kept = torch.stack([member.flat_buffers for member in members]).numpy()
@@ -666,7 +668,7 @@ def test_scorers_that_look_into_members_of_different_dropout(kind):
     train.train(members)
     for member in members:
         best = int(np.argmax([row["valid_score"] for row in member.history]))
-        train.adopt([member])
+        train.result_of([member]).put_on(member.estimator)
         valid = member.valid.rows
         X, y = (part[member.train.source.rows[valid]] for part in data)
         score = _weights_of(member.estimator, X, y)
