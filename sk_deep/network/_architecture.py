@@ -28,9 +28,9 @@ class Architecture:
         Activation of each hidden layer, a key of `ACTIVATIONS` or a module class.
     maxout_pieces : int, default=2
         Linear pieces of a maxout unit.
-    dropout : sequence, default=None
+    dropout : sequence, default=()
         Probability of dropping a unit of each hidden layer, a float or each member's;
-        None is 0 for all.
+        an empty one, and None, is 0 for all.
     input_dropout : float or sequence of float, default=0.0
         Probability of dropping an input, or each member's.
     dropout_type : str, default="standard"
@@ -58,7 +58,7 @@ class Architecture:
     hidden_units: Sequence[int]
     activation: Sequence[str | type[torch.nn.Module]]
     maxout_pieces: int = 2
-    dropout: Sequence[float | Sequence[float]] = None  # type: ignore[assignment]
+    dropout: Sequence[float | Sequence[float]] = ()
     input_dropout: float | Sequence[float] = 0.0
     dropout_type: str = "standard"
     dropout_params: Mapping[str, Any] = field(default_factory=dict)
@@ -70,12 +70,11 @@ class Architecture:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        none_dropped = [0.0] * len(self.hidden_units)
         plain = {
             "hidden_units": list(self.hidden_units),
             "activation": list(self.activation),
-            "dropout": none_dropped if self.dropout is None else list(self.dropout),
-            "dropout_params": dict(self.dropout_params),
+            "dropout": list(self.dropout or [0.0] * len(self.hidden_units)),
+            "dropout_params": dict(self.dropout_params or {}),
             "categories": [list(shape) for shape in self.categories],
         }
         for name, value in plain.items():

@@ -138,10 +138,12 @@ class MLP(nn.Module):
 
     Parameters
     ----------
-    *args, **kwargs : object
-        Fields of `Architecture`.
+    *args : object
+        Fields of `Architecture`, in their order.
     device : str, default="cpu"
         Torch device.
+    **kwargs : object
+        Further fields of `Architecture`, by name.
 
     Attributes
     ----------
