@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator, is_classifier
 
 from sk_deep._classifier import MLPClassifier
 from sk_deep._data.columns import ColumnEncoder
+from sk_deep._engine.state import architecture_of
 from sk_deep._estimator import checks
 from sk_deep._estimator.base import BaseMLP
 from sk_deep._files import plain_tree
@@ -28,6 +29,7 @@ from sk_deep._regressor import MLPRegressor
 from sk_deep._tabular import TabularMLPClassifier, TabularMLPRegressor
 from sk_deep._version import __version__
 from sk_deep.exceptions import CorruptModelError
+from sk_deep.network import Architecture
 
 _FORMAT = 1  # of the files; a change that older readers cannot read counts it up
 _CLASSES: dict[str, type[BaseMLP]] = {
@@ -360,20 +362,20 @@ def _check_attributes(attributes: dict[str, Any], needed: set[str]) -> None:
     missing = needed - attributes.keys()
     if missing:
         raise ValueError(f"a fit leaves {sorted(missing)}, too.")
-    description = attributes["_net_state"]["description"]
-    n_features = description["n_features"]
+    architecture = architecture_of(attributes["_net_state"])
+    n_features = architecture.n_features
     if "_columns" in attributes:
         encoder = ColumnEncoder.from_dict(attributes["_columns"])
-        _check_encoder(encoder, description)
+        _check_encoder(encoder, architecture)
         n_features = encoder.n_features
     pairs = [
         (attributes["n_features_in_"], n_features),
-        (attributes["n_outputs_"], description["n_outputs"]),
+        (attributes["n_outputs_"], architecture.n_outputs),
         (len(attributes.get("feature_names_in_", range(n_features))), n_features),
-        (attributes["n_layers_"], len(description["hidden_units"]) + 2),
+        (attributes["n_layers_"], len(architecture.hidden_units) + 2),
     ]
     if attributes.get("_target_type", "binary") != "binary":  # of classifiers
-        pairs.append((len(attributes["classes_"]), description["n_outputs"]))
+        pairs.append((len(attributes["classes_"]), architecture.n_outputs))
     for ours, theirs in pairs:
         if ours != theirs:
             raise ValueError(
@@ -382,11 +384,11 @@ def _check_attributes(attributes: dict[str, Any], needed: set[str]) -> None:
             )
 
 
-def _check_encoder(encoder: ColumnEncoder, description: dict[str, Any]) -> None:
+def _check_encoder(encoder: ColumnEncoder, architecture: Architecture) -> None:
     """Check that encoded columns are what a network takes; both are from a file."""
     names = "n_features", "categories", "n_periodic"
     encoded = encoder.n_encoded, encoder.embedded_categories, encoder.n_periodic
-    expected = tuple(description[name] for name in names)
+    expected = tuple(getattr(architecture, name) for name in names)
     if encoded != expected:
         raise ValueError(
             f"the columns must give what the network takes, {expected}, got {encoded}."

@@ -40,7 +40,7 @@ def losses_if_nothing_learned(
     values, weights = distinct(target, weight)
     if len(values) == 1:  # there is nothing to learn
         return None
-    n_outputs = net.module_.architecture["n_outputs"]
+    n_outputs = net.module_.architecture.n_outputs
     _, constant = best_constant(net.criterion_, values, weights, n_outputs)
     bound = constant - ROUNDING * abs(constant)
     if seen < bound:

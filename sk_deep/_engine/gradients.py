@@ -187,7 +187,7 @@ def is_by_hand(module: MLP, criterion: Criterion) -> bool:
 
 def is_ours(module: MLP, criterion: Criterion) -> bool:
     """Whether no code of a user's takes part in the gradient."""
-    names = [criterion.loss, *module.architecture["activation"]]
+    names = [criterion.loss, *module.architecture.activation]
     return all(isinstance(name, str) for name in names)
 
 

@@ -23,7 +23,7 @@ from sk_deep._engine.rates import StepSettings, group_members
 from sk_deep._engine.threads import threads_for
 from sk_deep.augmentation import Augment
 from sk_deep.losses import Criterion, smooth, soft_targets
-from sk_deep.network import MLP
+from sk_deep.network import MLP, Architecture
 from sk_deep.schedules import SCHEDULES
 from sk_deep.solvers import SOLVERS, Solver, make_optimizer
 
@@ -159,7 +159,7 @@ class Net(NeuralNet):
     @property
     def n_members(self) -> int:
         """Number of networks."""
-        return self.module_.architecture["n_members"]
+        return self.module_.architecture.n_members
 
     def _groups_with_settings(self) -> Iterator[tuple[slice, StepSettings]]:
         """Yield the groups, and what sets their steps."""
@@ -230,8 +230,8 @@ class Net(NeuralNet):
             The number.
         """
         a = self.module_.architecture
-        widest = max(width, a["n_outputs"], *a["hidden_units"], 1)
-        n_groups = _CHUNK_ELEMENTS // (widest * a["n_members"] * ROW_GROUP)
+        widest = max(width, a.n_outputs, *a.hidden_units, 1)
+        n_groups = _CHUNK_ELEMENTS // (widest * a.n_members * ROW_GROUP)
         return ROW_GROUP * max(_MIN_GROUPS, n_groups)
 
     def partial_fit(self, X, y=None, classes=None, *, epochs=None, **fit_params):
@@ -479,7 +479,7 @@ class Net(NeuralNet):
 
     def _check_number_of_classes(self, y: Tensor) -> None:
         """Check what a user's augmentation made of class indices."""
-        n_classes = self.module_.architecture["n_outputs"]
+        n_classes = self.module_.architecture.n_outputs
         is_soft = self.criterion_.kind == "multiclass" and y.is_floating_point()
         if is_soft and y.shape[-1] != n_classes:
             raise ValueError(
@@ -489,7 +489,7 @@ class Net(NeuralNet):
 
     def _soft_targets(self, y: Tensor) -> Tensor:
         module = self.module_
-        return soft_targets(y, module.architecture["n_outputs"], module.flat)
+        return soft_targets(y, module.architecture.n_outputs, module.flat)
 
     def gradient(self, compute_gradient: GradientFunction, batch: Batch) -> Step:
         """Put the gradient of a batch's loss into the flat buffer.
@@ -655,7 +655,7 @@ class Net(NeuralNet):
 
 
 def make_net(
-    architecture: Mapping[str, Any],
+    architecture: Architecture,
     *,
     loss: str | Callable,
     kind: str,
@@ -672,8 +672,8 @@ def make_net(
 
     Parameters
     ----------
-    architecture : dict
-        Arguments of `MLP`.
+    architecture : Architecture
+        What the network is.
     loss : str or callable
         See `get_loss`.
     kind : str
@@ -711,7 +711,7 @@ def make_net(
         train_split=None,
         verbose=0,
         device=device,
-        **{f"module__{name}": value for name, value in architecture.items()},
+        **{f"module__{name}": value for name, value in architecture.to_dict().items()},
         **kwargs,
     )
     return net.initialize()

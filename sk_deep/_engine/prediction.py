@@ -49,7 +49,7 @@ def predict_outputs(net: Net, X) -> NDArray:
     outputs : ndarray of shape (n, n_outputs)
         Of the dtype of X.
     """
-    n_outputs = net.module_.architecture["n_outputs"]
+    n_outputs = net.module_.architecture.n_outputs
     found = np.empty((X.shape[0], n_outputs), float_dtype(X))
     link = net.criterion_.inverse_link
     for rows, outputs in _by_chunks(net, X, _function(net.module_), link):
@@ -90,7 +90,7 @@ def _member_outputs(
     link: Callable[[Tensor], Tensor],
 ) -> NDArray:
     a = net.module_.architecture
-    shape = a["n_members"], X.shape[0], a["n_outputs"]
+    shape = a.n_members, X.shape[0], a.n_outputs
     found = np.empty(shape, float_dtype(X))
     for rows, outputs in _by_chunks(net, X, compute, link):
         found[:, rows] = outputs
@@ -121,7 +121,7 @@ def sample_outputs(net: Net, X, n_samples: int, seed: int) -> NDArray:
     samples : ndarray of shape (n_samples, n, n_outputs)
         Of the dtype of X.
     """
-    n_members = net.module_.architecture["n_members"]
+    n_members = net.module_.architecture.n_members
     if not is_integer(n_samples) or n_samples < 1:
         raise ValueError(f"n_samples must be an integer >= 1, however: {n_samples=}.")
     if not net.module_.dropout_layers():
@@ -167,7 +167,7 @@ def hidden_values(net: Net, X, n_layers: int) -> NDArray:
         Of the dtype of X.
     """
     a = net.module_.architecture
-    n_units = a["n_members"] * a["hidden_units"][n_layers - 1]
+    n_units = a.n_members * a.hidden_units[n_layers - 1]
     found = np.empty((X.shape[0], n_units), float_dtype(X))
     compute = functools.partial(net.module_.hidden_values, n_layers=n_layers)
     for rows, values in _by_chunks(net, X, _quiet(compute)):

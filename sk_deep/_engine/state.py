@@ -9,15 +9,16 @@ from torch import Tensor
 
 from sk_deep._engine.net import Net, make_net
 from sk_deep.callbacks import Stopping
-from sk_deep.network import n_embedding_weights, n_weights
+from sk_deep.network import Architecture
 
 _MOST_LAYERS = 10_000  # that are read from a file
+_OF_THE_LOSS = "loss", "kind", "loss_params"  # the rest of a description
 
 
 def describe(net: Net) -> dict[str, Any]:
     """Describe what a net must share with one that goes on from it."""
     return {
-        **net.module_.architecture,
+        **net.module_.architecture.to_dict(),
         "loss": net.criterion_.loss,
         "kind": net.criterion_.kind,
         "loss_params": net.criterion_.params,
@@ -79,7 +80,8 @@ def check_state(state: Mapping[str, Any]) -> None:
     for shape in description.get("categories", ()):
         for number in shape:
             _check_count("categories", number)
-    n_described = n_weights(description) + n_embedding_weights(description)
+    architecture = architecture_of(state)
+    n_described = architecture.n_weights + architecture.n_embedding_weights
     n_biases = sum(description["hidden_units"])
     if max(n_described, n_biases) > flat.size:
         raise ValueError(
@@ -101,6 +103,14 @@ def _check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a positive integer, however: {value!r}.")
 
 
+def architecture_of(state: Mapping[str, Any]) -> Architecture:
+    """Return the architecture of the network that a state describes."""
+    fields = dict(state["description"])
+    for name in _OF_THE_LOSS:
+        fields.pop(name)
+    return Architecture.from_dict(fields)
+
+
 def all_finite(*tensors: Tensor) -> bool:
     """Whether all values of tensors are finite."""
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
@@ -108,9 +118,9 @@ def all_finite(*tensors: Tensor) -> bool:
 
 def net_from_state(state: Mapping[str, Any], *, device: str) -> Net:
     """Build a net for prediction from a state, on a device."""
-    architecture = dict(state["description"])
-    loss = {name: architecture.pop(name) for name in ("loss", "kind", "loss_params")}
-    net = make_net(architecture, **loss, device=device)
+    description = state["description"]
+    loss = {name: description[name] for name in _OF_THE_LOSS}
+    net = make_net(architecture_of(state), **loss, device=device)
     _load_weights(net, state)
     net.loaded_training_ = state["training"]
     return net
@@ -220,7 +230,7 @@ def member_net(net: Net, i: int) -> Net:
     """Copy the i-th member into a net of its own, for prediction."""
     member = net.module_.member(i)
     state = {
-        "description": {**describe(net), **member.architecture},
+        "description": {**describe(net), **member.architecture.to_dict()},
         "flat": _to_numpy(member.flat),
         "flat_buffers": _to_numpy(member.flat_buffers),
         "training": None,

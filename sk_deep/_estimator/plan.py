@@ -24,7 +24,7 @@ from sk_deep.callbacks import DropoutAnnealing, GradientClip, MaxNorm
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
 from sk_deep.exceptions import warn_user
 from sk_deep.losses import get_loss
-from sk_deep.network import n_weights
+from sk_deep.network import Architecture
 from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.schedules import INERT_SCHEDULE, SCHEDULES, WARMUP, Schedule, get_schedule
 from sk_deep.solvers import Solver, get_solver
@@ -38,8 +38,8 @@ class FitPlan:
 
     Parameters
     ----------
-    architecture : dict
-        Arguments of `MLP`.
+    architecture : Architecture
+        The network, without its weights.
     loss : str or callable
         The loss, see `get_loss`.
     kind : str
@@ -69,7 +69,7 @@ class FitPlan:
         Key of what is watched: curves and the best value go on while it stays.
     """
 
-    architecture: dict[str, Any]
+    architecture: Architecture
     loss: Any
     kind: str
     loss_params: dict[str, Any]
@@ -113,7 +113,7 @@ class FitPlan:
     def draws_noise(self) -> bool:
         """Whether training draws masks or other noise."""
         arch = self.architecture
-        drops = np.any(arch["dropout"]) or np.any(arch["input_dropout"])
+        drops = np.any(arch.dropout) or np.any(arch.input_dropout)
         return bool(drops) or self.augmentation is not None
 
     def clipped_batch_size(self, n_rows: int) -> int:
@@ -124,7 +124,7 @@ class FitPlan:
                 "sample size. It is going to be clipped"
             )
         size = min(self.batch_size, n_rows)
-        name = self.architecture["normalization"]
+        name = self.architecture.normalization
         if size < 2 and name is not None and NORMALIZATIONS[name].mixes_rows:
             raise ValueError(
                 f"normalization={name!r} needs batches of at least 2 samples, got "
@@ -134,7 +134,7 @@ class FitPlan:
 
     def of_one_network(self) -> "FitPlan":
         """Return the plan of a single network of an ensemble."""
-        return replace(self, architecture={**self.architecture, "n_members": 1})
+        return replace(self, architecture=replace(self.architecture, n_members=1))
 
     @classmethod
     def of_stack(cls, plans: Sequence["FitPlan"]) -> "FitPlan":
@@ -143,13 +143,13 @@ class FitPlan:
         if len(plans) == 1:
             return first
         archs = [plan.architecture for plan in plans]
-        per_layer = zip(*(arch["dropout"] for arch in archs), strict=True)
-        architecture = {
-            **archs[0],
-            "n_members": len(archs),
-            "dropout": [_one_or_each(probabilities) for probabilities in per_layer],
-            "input_dropout": _one_or_each(arch["input_dropout"] for arch in archs),
-        }
+        per_layer = zip(*(arch.dropout for arch in archs), strict=True)
+        architecture = replace(
+            archs[0],
+            n_members=len(archs),
+            dropout=[_one_or_each(probabilities) for probabilities in per_layer],
+            input_dropout=_one_or_each(arch.input_dropout for arch in archs),
+        )
         return replace(
             first,
             architecture=architecture,
@@ -160,7 +160,7 @@ class FitPlan:
         )
 
 
-def _one_or_each(values: Iterable[float]) -> Any:
+def _one_or_each(values: Iterable[Any]) -> Any:
     """Return one value if all are equal, so that nothing is done member by member."""
     first, *others = values = list(values)
     return first if all(value == first for value in others) else values
@@ -191,15 +191,15 @@ def plan_fit(estimator: Any, X: Any, old: Net | None = None) -> FitPlan:
     targets = estimator._targets
     arch = architecture(estimator, X.shape[1], targets.n_outputs)
     n_rows = batch_size(estimator, X.shape[0])
-    arch["dtype"] = (
-        dtype(estimator, X, n_weights(arch), n_rows)
+    name = (
+        dtype(estimator, X, arch.n_weights, n_rows)
         if old is None or estimator.dtype != "auto"
-        else old.module_.architecture["dtype"]
+        else old.module_.architecture.dtype
     )
     row = solver(estimator)
     checks.check_watched(estimator)
     return FitPlan(
-        architecture=arch,
+        architecture=replace(arch, dtype=name),
         loss=estimator.loss,
         kind=targets.kind,
         loss_params=loss_params(estimator),
@@ -229,30 +229,30 @@ def all_callbacks(estimator: Any) -> list[Callback]:
     return [*callbacks([estimator]), *of_user]
 
 
-def architecture(estimator, n_features: int, n_outputs: int) -> dict[str, Any]:
-    """Collect the arguments of `MLP`, the dtype apart."""
+def architecture(estimator, n_features: int, n_outputs: int) -> Architecture:
+    """Describe the network, the dtype apart."""
     units = checks.hidden_units(estimator)
     activations = checks.per_layer(estimator.activation, len(units), "activation")
     checks.check_activations(activations, estimator.n_members)
     checks.check_maxout(estimator, activations)
     checks.check_residual(estimator, units)
     checks.check_has_hidden_layers(estimator, units)
-    return {
-        "n_features": n_features,
-        "n_outputs": n_outputs,
-        "hidden_units": units,
-        "activation": activations,
-        "maxout_pieces": int(estimator.maxout_pieces),
+    return Architecture(
+        n_features=n_features,
+        n_outputs=n_outputs,
+        hidden_units=units,
+        activation=activations,
+        maxout_pieces=int(estimator.maxout_pieces),
         **_dropout(estimator, activations),
-        "normalization": estimator.normalization,
-        "residual": bool(estimator.residual),
+        normalization=estimator.normalization,
+        residual=bool(estimator.residual),
         **_embeddings(estimator),
-        "n_members": int(estimator.n_members),
-    }
+        n_members=int(estimator.n_members),
+    )
 
 
 def _embeddings(estimator) -> dict[str, Any]:
-    """Arguments of `MLP` on what it embeds, see `sk_deep._data.columns`."""
+    """Fields of `Architecture` on what it embeds, see `sk_deep._data.columns`."""
     checks.check_has_columns(estimator)
     encoder = estimator._columns
     if encoder is None:
@@ -268,7 +268,7 @@ def _embeddings(estimator) -> dict[str, Any]:
 
 
 def _dropout(estimator, activations: list) -> dict[str, Any]:
-    """Arguments of `MLP` on dropout."""
+    """Fields of `Architecture` on dropout."""
     name = estimator.dropout_type
     row = DROPOUTS[name]
     dropout = checks.per_layer(estimator.dropout, len(activations), "dropout")

@@ -111,7 +111,7 @@ def _shared_data(net: Net, rows: CheckedRows, leaves_out: NDArray) -> Data:
 
 
 def _data(net: Net, rows: CheckedRows, positions: Sequence[NDArray] | None) -> Data:
-    n_members = net.module_.architecture["n_members"]
+    n_members = net.module_.architecture.n_members
     if n_members > 1 and positions is None:
         positions = [np.arange(rows.X.shape[0])] * n_members
     return net.data(rows.X, rows.target, rows.weight, rows=positions)

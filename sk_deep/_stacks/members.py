@@ -246,8 +246,8 @@ class Member:
         architecture = self.plan.architecture
         return (
             None if classes is None else (classes.dtype.str, *classes.tolist()),
-            *(architecture[name] for name in _OF_THE_DATA),
-            str(architecture["categories"]),
+            *(getattr(architecture, name) for name in _OF_THE_DATA),
+            str(architecture.categories),
             n_batches,
             self.batch_size if n_batches > 1 else 0,
             n_rows if counts else 0,

@@ -169,7 +169,7 @@ def _outputs(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
     module: MLP = net.module_
     _check_network(module)
     encoder = operator.raw_operator._columns
-    own = np.dtype(module.architecture["dtype"])
+    own = np.dtype(module.architecture.dtype)
     graph = Graph(scope, container, own if encoder is None else np.dtype("float64"))
     inputs = [graph.cast(x.full_name, graph.dtype) for x in operator.inputs]
     x = graph("Concat", *inputs, axis=-1) if len(inputs) > 1 else inputs[0]
@@ -187,7 +187,7 @@ def _outputs(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
 
 
 def _check_network(module: MLP) -> None:
-    for activation in module.architecture["activation"]:
+    for activation in module.architecture.activation:
         if not isinstance(activation, str):
             raise ValueError(
                 "activation must be a key of sk_deep.activations.ACTIVATIONS to be "

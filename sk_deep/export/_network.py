@@ -76,7 +76,7 @@ def raw_outputs(graph: Graph, module: MLP, x: str) -> str:
     if module.embeddings is not None:
         x = _embedded(graph, module, x)
     for layer, activation in zip(
-        module.hidden_layers(), module.architecture["activation"], strict=True
+        module.hidden_layers(), module.architecture.activation, strict=True
     ):
         h = _hidden(graph, module, layer, activation, x)
         x = graph("Add", x, h) if layer.skips else h
@@ -109,12 +109,12 @@ def _hidden(graph: Graph, module: MLP, layer: Hidden, activation: str, x: str) -
     def normalize(z: str) -> str:
         if layer.normalization is None:
             return z
-        return _NORMALIZATIONS[a["normalization"]](graph, layer, z)
+        return _NORMALIZATIONS[a.normalization](graph, layer, z)
 
     def activate(z: str) -> str:
         return _ACTIVATIONS[activation](graph, layer, z)
 
-    form = _without_noise if layer.dropout is None else _DROPOUTS[a["dropout_type"]]
+    form = _without_noise if layer.dropout is None else _DROPOUTS[a.dropout_type]
     return form(graph, layer, x, normalize, activate)
 
 

@@ -24,7 +24,7 @@ class Embeddings(nn.Module):
     ----------
     members : tuple of int
         ``()`` for one network, ``(n_members,)`` for a stack.
-    categories : sequence of tuple of two ints
+    categories : sequence of pairs of int
         Of each of the last columns the number of codes, and of values for each. Of the
         last two codes, for missing and for unknown levels, the values are 0 at first.
     n_periodic : int
@@ -34,7 +34,7 @@ class Embeddings(nn.Module):
     def __init__(
         self,
         members: tuple[int, ...],
-        categories: Sequence[tuple[int, int]],
+        categories: Sequence[Sequence[int]],
         n_periodic: int,
     ) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def _empty(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(*shape))
 
 
-def _groups(categories: Sequence[tuple[int, int]]) -> list[tuple[int, list[int]]]:
+def _groups(categories: Sequence[Sequence[int]]) -> list[tuple[int, list[int]]]:
     """Group neighbours of one size, whose tables are one: the size, and their codes."""
     groups = itertools.groupby(categories, key=lambda shape: shape[1])
     return [(size, [n_codes for n_codes, _ in group]) for size, group in groups]
@@ -135,13 +135,13 @@ def _index(table: Tensor, rows: Tensor) -> Tensor:
     return rows.flatten(-2).unsqueeze(-1).expand(-1, -1, table.shape[-1])
 
 
-def n_values(categories: Sequence[tuple[int, int]], n_periodic: int) -> int:
+def n_values(categories: Sequence[Sequence[int]], n_periodic: int) -> int:
     """Count the values that the embeddings give."""
     return sum(size for _, size in categories) + n_periodic * N_PERIODIC
 
 
 def count_embedding_weights(
-    categories: Sequence[tuple[int, int]], n_periodic: int
+    categories: Sequence[Sequence[int]], n_periodic: int
 ) -> int:
     """Count the parameters of the embeddings of one network."""
     of_a_number = N_FREQUENCIES + (2 * N_FREQUENCIES + 1) * N_PERIODIC
@@ -149,7 +149,7 @@ def count_embedding_weights(
 
 
 def draw_embeddings(
-    random_state: RandomState, categories: Sequence[tuple[int, int]], n_periodic: int
+    random_state: RandomState, categories: Sequence[Sequence[int]], n_periodic: int
 ) -> list[NDArray]:
     """Draw the initial embeddings of one network.
 
@@ -157,7 +157,7 @@ def draw_embeddings(
     ----------
     random_state : RandomState
         Source of the draws.
-    categories : sequence of tuple of two ints
+    categories : sequence of pairs of int
         As of `Embeddings`.
     n_periodic : int
         As of `Embeddings`.

@@ -8,7 +8,7 @@ tensor, and a copy of the network is a copy of one tensor.
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,11 @@ from torch import Tensor, nn
 from sk_deep._compat import is_hooked
 from sk_deep._data.sparse import SparseRows, is_worth_it
 from sk_deep._data.tensors import is_narrow
-from sk_deep.activations import Activation, get_activation
+from sk_deep.activations import Activation
 from sk_deep.dropouts import DROPOUTS, Dropout, dropout_of_inputs
 from sk_deep.initializers import INITIALIZERS, Draw
-from sk_deep.network._embeddings import (
-    Embeddings,
-    count_embedding_weights,
-    draw_embeddings,
-    n_values,
-)
+from sk_deep.network._architecture import Architecture
+from sk_deep.network._embeddings import Embeddings, draw_embeddings
 from sk_deep.normalizations import NORMALIZATIONS
 
 
@@ -142,44 +138,17 @@ class MLP(nn.Module):
 
     Parameters
     ----------
-    n_features, n_outputs : int
-        Sizes of the input and of the output.
-    hidden_units : sequence of int
-        Units of each hidden layer.
-    activation : sequence of str or type
-        Activation of each hidden layer, a key of `ACTIVATIONS` or a module class.
-    maxout_pieces : int, default=2
-        Linear pieces of a maxout unit.
-    dropout : sequence, default=None
-        Probability of dropping a unit of each hidden layer, a float or each member's;
-        None is 0 for all.
-    input_dropout : float or sequence of float, default=0.0
-        Probability of dropping an input, or each member's.
-    dropout_type : str, default="standard"
-        Key of `DROPOUTS`.
-    dropout_params : dict, default=None
-        Parameters of the dropout's type.
-    normalization : {"batch", "layer"} or None, default=None
-        Normalization of each hidden layer, before its activation.
-    residual : bool, default=False
-        Whether hidden layers as wide as the one before them add its output.
-    categories : sequence of pairs of int, default=()
-        Of each of the last inputs, which are codes of categories, the number of codes
-        and of values that embed each.
-    n_periodic : int, default=0
-        How many of the first inputs get periodic embeddings.
-    n_members : int, default=1
-        Number of networks; 1 means no leading axis.
-    dtype : str, default="float32"
-        "float32" or "float64".
+    *args : object
+        Fields of `Architecture`, in their order.
     device : str, default="cpu"
         Torch device.
+    **kwargs : object
+        Further fields of `Architecture`, by name.
 
     Attributes
     ----------
-    architecture : dict
-        The arguments, device apart: enough, with `flat` and `flat_buffers`, to build
-        the same network again.
+    architecture : Architecture
+        Enough, with `flat` and `flat_buffers`, to build the same network again.
     flat, flat_grad : Tensor of shape (n_parameters,) or (n_members, n_parameters)
         All parameters and their gradients; weights first.
     packed, grads : list of Tensor
@@ -206,90 +175,50 @@ class MLP(nn.Module):
     weights: Tensor
     weights_grad: Tensor
 
-    def __init__(
-        self,
-        n_features: int,
-        n_outputs: int,
-        hidden_units: Sequence[int],
-        activation: Sequence[str | type[nn.Module]],
-        *,
-        maxout_pieces: int = 2,
-        dropout: Sequence[float | Sequence[float]] | None = None,
-        input_dropout: float | Sequence[float] = 0.0,
-        dropout_type: str = "standard",
-        dropout_params: Mapping[str, Any] | None = None,
-        normalization: str | None = None,
-        residual: bool = False,
-        categories: Sequence[tuple[int, int]] = (),
-        n_periodic: int = 0,
-        n_members: int = 1,
-        dtype: str = "float32",
-        device: str = "cpu",
-    ) -> None:
+    def __init__(self, *args: Any, device: str = "cpu", **kwargs: Any) -> None:
         super().__init__()
-        dropout = [0.0] * len(hidden_units) if dropout is None else list(dropout)
-        self.architecture: dict[str, Any] = {
-            "n_features": n_features,
-            "n_outputs": n_outputs,
-            "hidden_units": list(hidden_units),
-            "activation": list(activation),
-            "maxout_pieces": maxout_pieces,
-            "dropout": dropout,
-            "input_dropout": input_dropout,
-            "dropout_type": dropout_type,
-            "dropout_params": dict(dropout_params or {}),
-            "normalization": normalization,
-            "residual": residual,
-            "categories": [list(shape) for shape in categories],
-            "n_periodic": n_periodic,
-            "n_members": n_members,
-            "dtype": dtype,
-        }
-        self.members = () if n_members == 1 else (n_members,)
+        self.architecture = a = Architecture(*args, **kwargs)
+        self.members = a.members
         self.mixes_rows = (
-            normalization is not None and NORMALIZATIONS[normalization].mixes_rows
+            a.normalization is not None and NORMALIZATIONS[a.normalization].mixes_rows
         )
         self.input_dropout = (
-            dropout_of_inputs(dropout_type, input_dropout)
-            if np.any(input_dropout)
+            dropout_of_inputs(a.dropout_type, a.input_dropout)
+            if np.any(a.input_dropout)
             else None
         )
-        embeds = bool(categories) or n_periodic > 0
         self.embeddings = (
-            Embeddings(self.members, categories, n_periodic).to(device)
-            if embeds
+            Embeddings(self.members, a.categories, a.n_periodic).to(device)
+            if a.categories or a.n_periodic
             else None
         )
-        widths = [input_width(self.architecture), *hidden_units]
         self.hidden = nn.ModuleList(
-            self._hidden_layer(i, n_in, n_out)
-            for i, (n_in, n_out) in enumerate(zip(widths, hidden_units, strict=False))
+            self._hidden_layer(i) for i in range(len(a.hidden_units))
         )
-        self.output = Linear(self.members, widths[-1], n_outputs)
+        self.output = Linear(self.members, *a.widths[-2:])
         self.generator = torch.Generator(device)
         for layer in self.dropout_layers():
             layer.generator = self.generator
-        self._flatten(getattr(torch, dtype), device)
+        self._flatten(getattr(torch, a.dtype), device)
 
-    def _hidden_layer(self, i: int, n_in: int, n_out: int) -> Hidden:
+    def _hidden_layer(self, i: int) -> Hidden:
         a = self.architecture
-        row = get_activation(a["activation"][i])
-        pieces = a["maxout_pieces"] if row.has_pieces else 1
-        normalization = a["normalization"]
+        n_in, n_out = a.widths[i : i + 2]
+        row, pieces = a.activation_rows[i], a.pieces[i]
         slopes = (*self.members, 1, n_out) if self.members else (n_out,)
         return Hidden(
             Linear(self.members, n_in, n_out * pieces),
-            NORMALIZATIONS[normalization](self.members, n_out * pieces)
-            if normalization
+            NORMALIZATIONS[a.normalization](self.members, n_out * pieces)
+            if a.normalization
             else None,
             row.build(slopes, pieces),
-            self._dropout(a["dropout"][i]),
-            skips=a["residual"] and i > 0 and n_in == n_out,
+            self._dropout(a.dropout[i]),
+            skips=a.residual and i > 0 and n_in == n_out,
         )
 
     def _dropout(self, p: float | Sequence[float]) -> Dropout | None:
-        kind = DROPOUTS[self.architecture["dropout_type"]]
-        params = self.architecture["dropout_params"]
+        kind = DROPOUTS[self.architecture.dropout_type]
+        params = self.architecture.dropout_params
         return kind(p, members=self.members, **params) if np.any(p) else None
 
     def _flatten(self, dtype: torch.dtype, device: str) -> None:
@@ -321,7 +250,7 @@ class MLP(nn.Module):
         """Whether the layers are linear maps, known functions and dropout's factors."""
         return (
             (self.embeddings is None or self._embeds_plainly)
-            and self.architecture["normalization"] is None
+            and self.architecture.normalization is None
             and not any(layer.skips for layer in self.hidden_layers())
             and all(layer.multiplies for layer in self.dropout_layers())
             and all(row.function is not None for row in self.activation_rows())
@@ -330,7 +259,7 @@ class MLP(nn.Module):
     @property
     def _embeds_plainly(self) -> bool:
         """Whether the embeddings are tables, of which nothing is dropped."""
-        return not self.architecture["n_periodic"] and self.input_dropout is None
+        return not self.architecture.n_periodic and self.input_dropout is None
 
     def multiplies(self, X: Any) -> bool:
         """Whether the first layer multiplies inputs that are sparse as they are.
@@ -384,7 +313,7 @@ class MLP(nn.Module):
 
     def activation_rows(self) -> list[Activation]:
         """List the rows of the hidden layers' activations."""
-        return [get_activation(name) for name in self.architecture["activation"]]
+        return self.architecture.activation_rows
 
     def dropout_layers(self) -> list[Dropout]:
         """List the layers that draw masks."""
@@ -472,13 +401,8 @@ class MLP(nn.Module):
 
     def member(self, i: int) -> "MLP":
         """Copy the i-th member into a network of its own."""
-        a = self.architecture
-        own = {
-            "n_members": 1,
-            "dropout": [_of_member(p, i) for p in a["dropout"]],
-            "input_dropout": _of_member(a["input_dropout"], i),
-        }
-        single = MLP(**{**a, **own}, device=str(self.flat.device))
+        architecture = self.architecture.of_member(i)
+        single = MLP(**architecture.to_dict(), device=str(self.flat.device))
         index = (i,) if self.members else ()
         single.flat.copy_(self.flat[index])
         single.flat_buffers.copy_(self.flat_buffers[index])
@@ -500,14 +424,14 @@ class MLP(nn.Module):
 
 
 def draw_parameters(
-    architecture: Mapping[str, Any], random_state: RandomState, weight_init: str
+    architecture: Architecture, random_state: RandomState, weight_init: str
 ) -> list[Sequence[NDArray]]:
     """Draw the initial weights and biases of one network, and its embeddings.
 
     Parameters
     ----------
-    architecture : dict
-        Arguments of `MLP`.
+    architecture : Architecture
+        What the network is.
     random_state : RandomState
         Source of the draws.
     weight_init : str
@@ -520,58 +444,21 @@ def draw_parameters(
         embeddings, if there are any.
     """
     draw = INITIALIZERS[weight_init].draw
-    rows = [get_activation(name) for name in architecture["activation"]]
-    n_in, factor = input_width(architecture), 6.0
-    drawn: list[Sequence[NDArray]] = []
-    for n_out, row in zip(architecture["hidden_units"], rows, strict=True):
-        pieces = architecture["maxout_pieces"] if row.has_pieces else 1
-        factor = row.init_factor
-        drawn.append(_draw_pieces(draw, random_state, n_in, n_out, factor, pieces))
-        n_in = n_out
     # as scikit-learn, the output layer has the factor of the hidden units
-    n_outputs = architecture["n_outputs"]
-    drawn.append(_draw_pieces(draw, random_state, n_in, n_outputs, factor, 1))
-    shapes = architecture["categories"], architecture["n_periodic"]
+    factors = [row.init_factor for row in architecture.activation_rows] or [6.0]
+    widths = architecture.widths
+    layers = zip(
+        widths[:-1],
+        widths[1:],
+        [*factors, factors[-1]][: len(widths) - 1],
+        [*architecture.pieces, 1],
+        strict=True,
+    )
+    drawn: list[Sequence[NDArray]] = [
+        _draw_pieces(draw, random_state, *layer) for layer in layers
+    ]
+    shapes = architecture.categories, architecture.n_periodic
     return [*drawn, draw_embeddings(random_state, *shapes)] if any(shapes) else drawn
-
-
-def input_width(architecture: Mapping[str, Any]) -> int:
-    """Count what the first layer takes: inputs, codes by their embeddings.
-
-    Parameters
-    ----------
-    architecture : dict
-        Arguments of `MLP`.
-
-    Returns
-    -------
-    width : int
-        The number.
-    """
-    categories = architecture.get("categories", ())
-    n_others = architecture["n_features"] - len(categories)
-    return n_others + n_values(categories, architecture.get("n_periodic", 0))
-
-
-def n_weights(arch: Mapping[str, Any]) -> int:
-    """Number of weights of a network, its biases apart, over all members."""
-    rows = [get_activation(name) for name in arch["activation"]]
-    pieces = [arch["maxout_pieces"] if row.has_pieces else 1 for row in rows]
-    inputs = [input_width(arch), *arch["hidden_units"]]
-    outputs = [*arch["hidden_units"], arch["n_outputs"]]
-    layers = zip(inputs, outputs, [*pieces, 1], strict=True)
-    return arch["n_members"] * sum(a * b * k for a, b, k in layers)
-
-
-def n_embedding_weights(arch: Mapping[str, Any]) -> int:
-    """Number of weights of the embeddings, over all members."""
-    shapes = arch.get("categories", ()), arch.get("n_periodic", 0)
-    return arch["n_members"] * count_embedding_weights(*shapes)
-
-
-def _of_member(p: float | Sequence[float], i: int) -> float:
-    """Probability of a member, where all have one or each its own."""
-    return p[i] if isinstance(p, Sequence) else p
 
 
 def _for_members(x: Tensor, members: tuple[int, ...]) -> Tensor:

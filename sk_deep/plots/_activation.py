@@ -143,7 +143,7 @@ class ActivationDisplay:
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         net = fitted_network(estimator).net_
-        names = net.module_.architecture["activation"]
+        names = net.module_.architecture.activation
         if not names:
             raise ValueError(
                 "The network must have a hidden layer, however: hidden_layer_sizes=()."

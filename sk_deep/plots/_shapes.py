@@ -60,7 +60,7 @@ def unit_shapes(net: Net, X: Any = None) -> list[NDArray]:
     """
     net = net_from_state(net_state(net, with_training=False), device=net.device)
     layers, rows = net.module_.hidden_layers(), net.module_.activation_rows()
-    units = net.module_.architecture["hidden_units"]
+    units = net.module_.architecture.hidden_units
     lines = [
         _first_line(layer, n_units) if row.has_pieces else None
         for layer, row, n_units in zip(layers, rows, units, strict=True)

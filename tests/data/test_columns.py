@@ -267,9 +267,9 @@ def test_members_of_a_stack_are_networks(rng):
 def test_sizes_of_embeddings():
     assert [embedding_size(n) for n in (2, 10, 100, 10**6)] == [2, 6, 21, 50]
     net = classifier().fit(FRAME, Y).net_.module_
-    assert net.architecture["categories"] == [[17, embedding_size(15)]]
+    assert net.architecture.categories == [[17, embedding_size(15)]]
     net = classifier(max_one_hot=2, embedding_size=4).fit(FRAME, Y).net_.module_
-    assert net.architecture["categories"] == [[5, 4], [17, 4]]
+    assert net.architecture.categories == [[5, 4], [17, 4]]
 
 
 # ---- odd columns ---------------------------------------------------------------------
@@ -339,7 +339,7 @@ def test_a_hundred_thousand_levels():
     y = np.arange(100_000) % 2
     params = {"max_iter": 1, "batch_size": 10_000, "embedding_size": 4}
     model = classifier(**params).fit(X, y)
-    assert model.net_.module_.architecture["categories"] == [[100_002, 4]]
+    assert model.net_.module_.architecture.categories == [[100_002, 4]]
     assert model.predict(X[:5]).shape == (5,)
 
 

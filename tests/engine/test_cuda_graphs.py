@@ -96,7 +96,7 @@ def _count_anew():
 def _network(**params):
     params = {"activation": ["relu", "tanh"], **params}
     network = MLP(5, 3, hidden_units=[6, 6], dtype="float64", **params)
-    members = range(network.architecture["n_members"])
+    members = range(network.architecture.n_members)
     network.reset_parameters([np.random.RandomState(i) for i in members])
     network.generator.manual_seed(0)
     return network

@@ -38,7 +38,7 @@ from sk_deep.activations import ACTIVATIONS
 from sk_deep.dropouts import DROPOUTS
 from sk_deep.encodings import NUMERICAL_EMBEDDINGS
 from sk_deep.losses import INVERSE_LINKS, LOSSES, losses_on
-from sk_deep.network import MLP
+from sk_deep.network import Architecture
 from sk_deep.normalizations import NORMALIZATIONS
 
 NUMPY = {"tensor(float)": "f4", "tensor(double)": "f8", "tensor(string)": object}
@@ -161,9 +161,12 @@ def test_network(params, n_members, dtype, tmp_path, capfd):
 def test_all_parameters_of_networks_are_tried():
     """A new one has to be given a form, too."""
     tried = set().union(*NETWORKS) | {"n_members", "dtype", "categories", "n_periodic"}
-    names = set(inspect.signature(MLP).parameters) - {"n_features", "n_outputs"}
+    names = set(inspect.signature(Architecture).parameters) - {
+        "n_features",
+        "n_outputs",
+    }
     renamed = {"hidden_units": "hidden_layer_sizes"}
-    assert {renamed.get(name, name) for name in names} - {"device"} <= tried
+    assert {renamed.get(name, name) for name in names} <= tried
 
 
 OPSETS = range(export.MIN_OPSET, skl2onnx.get_latest_tested_opset_version() + 1)

@@ -62,8 +62,7 @@ def _network(n_members=1, *, hidden_units=(6, 6), activation="tanh", **params):
 def _singles(stack):
     """Networks with the parameters of the members, copied name by name."""
     for i in range(N_MEMBERS):
-        params = {**stack.architecture, "n_members": 1}
-        single = MLP(**params)
+        single = MLP(**stack.architecture.of_member(i).to_dict())
         named = [*single.named_parameters(), *single.named_buffers()]
         sources = dict([*stack.named_parameters(), *stack.named_buffers()])
         for name, tensor in named:
@@ -275,7 +274,7 @@ class TestFlat:
 
     def test_state_rebuilds_the_network(self, params, n_members):
         network = _network(n_members, **params).eval()
-        again = MLP(**network.architecture).eval()
+        again = MLP(**network.architecture.to_dict()).eval()
         again.flat.copy_(network.flat)
         again.flat_buffers.copy_(network.flat_buffers)
         assert torch.equal(again(_inputs(N)), network(_inputs(N)))

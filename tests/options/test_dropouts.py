@@ -508,14 +508,13 @@ def test_members_predict_by_their_own_probability(kind, params):
     activation = "selu" if kind == "alpha" else "relu"
     network = _network(kind, params, activation=activation, n_members=3)
     states = [np.random.RandomState(i) for i in range(3)]
-    several = MLP(**{**network.architecture, "dropout": [OF_MEMBERS]})
+    several = MLP(**{**network.architecture.to_dict(), "dropout": [OF_MEMBERS]})
     several.reset_parameters(states)
     x = _inputs(4)
     with torch.no_grad():
         found = several.eval()(x)
-        for i, p in enumerate(OF_MEMBERS):
-            architecture = {**network.architecture, "n_members": 1, "dropout": [p]}
-            single = MLP(**architecture)
+        for i in range(3):
+            single = MLP(**several.architecture.of_member(i).to_dict())
             single.reset_parameters(states[i : i + 1])
             single.flat.copy_(several.flat[i])
             torch.testing.assert_close(found[i], single.eval()(x), rtol=1e-6, atol=0)
