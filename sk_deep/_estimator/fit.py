@@ -148,7 +148,7 @@ class Fit:
     random_states: list[RandomState]
     validation: Validation
     is_incremental: bool
-    before: Records = Records()
+    before: Records = field(default_factory=Records)
     n_samples_before: int = 0
     result: FitResult | None = field(default=None, init=False)
 

@@ -17,7 +17,7 @@ from sk_deep import MLPRegressor, persistence
 from sk_deep._data.batches import Batches
 from sk_deep._engine import prediction
 from sk_deep._engine.net import Net
-from sk_deep._estimator import plan
+from sk_deep._estimator import base, plan
 from sk_deep._estimator.base import BaseMLP
 from sk_deep._files import plain_tree
 
