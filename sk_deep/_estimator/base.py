@@ -20,11 +20,13 @@ from sk_deep._engine.prediction import (
 from sk_deep._engine.state import check_state, net_from_state, net_state
 from sk_deep._estimator import inputs, plan
 from sk_deep._estimator.caption import caption_of
-from sk_deep._estimator.fit import fit_estimator, private_random_state
+from sk_deep._estimator.fit import fit_estimator
+from sk_deep._estimator.inputs import CheckedRows
 from sk_deep._estimator.parameters import Parameters
+from sk_deep._estimator.random_states import private_random_state
 from sk_deep._estimator.result import StoppingState, history_of, put_network
 from sk_deep._estimator.targets import Targets
-from sk_deep._estimator.validation import CheckedRows, Validation
+from sk_deep._estimator.validation import Validation
 from sk_deep._version import __version__
 from sk_deep.exceptions import (
     DeviceFallbackWarning,

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 
-from sk_deep._data.sources import is_stream
 from sk_deep._data.tensors import dense, float_dtype
 from sk_deep._engine.best_constant import losses_if_nothing_learned
 from sk_deep._engine.data_parallel import ProcessGroup
@@ -30,19 +28,19 @@ from sk_deep._engine.state import (
     progress,
     resume,
 )
-from sk_deep._estimator import checks, inputs, plan
+from sk_deep._estimator import checks, plan
+from sk_deep._estimator.inputs import CheckedRows, check_rows
 from sk_deep._estimator.plan import FitPlan
+from sk_deep._estimator.random_states import draw_random_states
 from sk_deep._estimator.result import FitResult, Records, StoppingState
 from sk_deep._estimator.scoring import validation_score
 from sk_deep._estimator.sklearn_callbacks import attributes, tell_callbacks
 from sk_deep._estimator.validation import (
-    CheckedRows,
     Fold,
     Validation,
     average_by_row,
-    check_validation,
-    split_folds,
-    split_rows,
+    check_validation_rows,
+    choose_fold,
 )
 from sk_deep.callbacks import Checkpoint, Stopping, Tasks, ValidationScore, Verbose
 from sk_deep.exceptions import divergence, warn_user
@@ -349,154 +347,6 @@ class Fit:
                 "sk_deep.diagnose explains more.",
                 ConvergenceWarning,
             )
-
-
-# ---- parts of the recipe, which stacks share -----------------------------------------
-
-
-def check_rows(
-    estimator: Any,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    is_fresh: bool,
-    is_incremental: bool,
-) -> CheckedRows:
-    """Check training data, and encode the targets.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-        It gets what it learns of the data.
-    X, y, sample_weight : array-like
-        Training data as the user gave them.
-    is_fresh : bool
-        Whether no former fit goes on.
-    is_incremental : bool
-        Whether the data are a part of those of a `partial_fit`.
-
-    Returns
-    -------
-    rows : CheckedRows
-        The data.
-    """
-    check = inputs.check_training_data if is_fresh else inputs.check_further_data
-    X, y = check(estimator, X, y)
-    weight = inputs.checked_sample_weight(sample_weight, X)
-    target = estimator._encode_targets(
-        y, weight, is_fresh=is_fresh, is_incremental=is_incremental
-    )
-    weight = estimator._weigh_by_targets(weight, y, is_incremental)
-    return CheckedRows(X, y, target, weight)
-
-
-def check_validation_rows(estimator: Any, validation: Validation) -> CheckedRows:
-    """Check validation data, and encode the targets.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-        With what it has learned of the training data.
-    validation : Validation
-        Validation data as the user gave them.
-
-    Returns
-    -------
-    rows : CheckedRows
-        The data.
-    """
-    check_validation(
-        validation,
-        early_stopping=estimator.early_stopping,
-        n_folds=estimator.n_folds,
-    )
-    X, y = inputs.check_further_data(estimator, validation.X, validation.y)
-    target = estimator._encode_targets(
-        y, None, is_fresh=False, is_incremental=True, validates=True
-    )
-    weight = inputs.checked_sample_weight(validation.weight, X)
-    return CheckedRows(X, y, target, weight)
-
-
-def draw_random_states(
-    estimator: Any, processes: ProcessGroup | None = None
-) -> tuple[list[RandomState], Callable[[], int]]:
-    """Make each member's source of randomness, and a function that draws seeds.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-        With `random_state` and `n_members`.
-    processes : ProcessGroup, default=None
-        Processes that must draw alike.
-
-    Returns
-    -------
-    random_states : list of RandomState
-        One for each member.
-    draw_seed : callable
-        Draws a seed.
-    """
-    random_state = private_random_state(estimator.random_state)
-    limit = np.iinfo(np.int32).max
-    if processes is not None and estimator.random_state is None:
-        (seed,) = processes.agree(random_state.randint(limit, size=1))
-        random_state = RandomState(seed)
-    if estimator.n_members == 1:
-        members = [random_state]
-    else:
-        seeds = random_state.randint(limit, size=estimator.n_members)
-        members = [RandomState(seed) for seed in seeds]
-    return members, lambda: int(random_state.randint(limit))
-
-
-def private_random_state(random_state: Any) -> RandomState:
-    """Make a random state that is not numpy's global one, unless that was given."""
-    # NOTE[DIFF] no random state: scikit-learn draws from numpy's global one
-    return RandomState() if random_state is None else check_random_state(random_state)
-
-
-def choose_fold(
-    estimator: Any, rows: CheckedRows, random_states: Sequence[RandomState]
-) -> Fold:
-    """Set apart, of the training data, what early stopping watches.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-        With the parameters.
-    rows : CheckedRows
-        Training data.
-    random_states : sequence of RandomState
-        Each member's source of randomness.
-
-    Returns
-    -------
-    fold : Fold
-        Rows that train, and rows that validate.
-    """
-    if not estimator.early_stopping:
-        return Fold(rows)
-    if estimator.n_folds is not None:
-        n_folds = plan.n_folds(estimator, rows.n_weighing())
-        if n_folds is not None:
-            return _leave_folds_out(estimator, rows, n_folds, random_states[0])
-    splits = [split_rows(estimator, rows, state) for state in random_states]
-    train, held_out = (np.stack(parts) for parts in zip(*splits, strict=True))
-    if is_stream(rows.X):
-        held_out.sort(axis=-1)
-    return Fold(rows, list(train), rows, list(held_out))
-
-
-def _leave_folds_out(
-    estimator: Any, rows: CheckedRows, n_folds: int, random_state: RandomState
-) -> Fold:
-    """Let each member leave a fold out."""
-    fold_of = split_folds(rows, n_folds, random_state)
-    folds = np.arange(estimator.n_members) % n_folds
-    leaves_out = fold_of == folds[:, np.newaxis]
-    positions = [np.flatnonzero(is_left_out) for is_left_out in leaves_out]
-    return Fold(rows, None, rows, positions, leaves_out)
 
 
 def warn_of_max_iter(estimator: Any) -> None:

@@ -1,6 +1,6 @@
 """Inputs of an estimator: checked, and encoded where it reads columns."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -19,6 +19,21 @@ from sk_deep._data.columns import (
 from sk_deep._data.frames import check_columns
 from sk_deep._data.sources import check_stream, is_stream
 from sk_deep._data.tensors import dense
+
+
+class CheckedRows(NamedTuple):
+    """Checked arrays of as many rows: inputs, targets, encoded targets, weights."""
+
+    X: Any
+    y: NDArray
+    target: NDArray
+    weight: NDArray | None
+
+    def n_weighing(self) -> int:
+        """Count the rows of nonzero weight."""
+        if self.weight is None:
+            return len(self.y)
+        return int(np.count_nonzero(self.weight))
 
 
 def check_training_data(estimator: Any, X: Any, y: Any) -> tuple[Any, NDArray]:
@@ -101,6 +116,42 @@ def fit_columns(estimator: Any, X: Any) -> NDArray:
     names = getattr(estimator, "feature_names_in_", None)
     estimator._columns = ColumnEncoder.fit(X, ColumnOptions.of(estimator), names)
     return _readable(estimator, estimator._columns.transform(X))
+
+
+def check_rows(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    is_fresh: bool,
+    is_incremental: bool,
+) -> CheckedRows:
+    """Check training data, and encode the targets.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        It gets what it learns of the data.
+    X, y, sample_weight : array-like
+        Training data as the user gave them.
+    is_fresh : bool
+        Whether no former fit goes on.
+    is_incremental : bool
+        Whether the data are a part of those of a `partial_fit`.
+
+    Returns
+    -------
+    rows : CheckedRows
+        The data.
+    """
+    check = check_training_data if is_fresh else check_further_data
+    X, y = check(estimator, X, y)
+    weight = checked_sample_weight(sample_weight, X)
+    target = estimator._encode_targets(
+        y, weight, is_fresh=is_fresh, is_incremental=is_incremental
+    )
+    weight = estimator._weigh_by_targets(weight, y, is_incremental)
+    return CheckedRows(X, y, target, weight)
 
 
 def checked_sample_weight(sample_weight: Any, X: Any) -> NDArray | None:

@@ -470,12 +470,3 @@ def _of_each(estimators: Sequence, name: str) -> Any:
     """Value of a parameter, or of each member's."""
     values = [getattr(estimator, name) for estimator in estimators]
     return values[0] if len(values) == 1 else values
-
-
-def n_folds(estimator, n_samples: int) -> int | None:
-    """Number of folds that members leave out in turn; None if there are none."""
-    if estimator.n_folds != "auto":
-        return estimator.n_folds
-    most = min(n_samples, estimator.n_members)
-    divisors = [n for n in range(2, most + 1) if estimator.n_members % n == 0]
-    return max(divisors, default=None)

@@ -10,7 +10,13 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
 
 from sk_deep._data.batches import Data
+from sk_deep._data.sources import is_stream
 from sk_deep._engine.net import Net
+from sk_deep._estimator.inputs import (
+    CheckedRows,
+    check_further_data,
+    checked_sample_weight,
+)
 
 
 class Validation(NamedTuple):
@@ -24,21 +30,6 @@ class Validation(NamedTuple):
     def is_given(self) -> bool:
         """Whether there is any."""
         return any(part is not None for part in self)
-
-
-class CheckedRows(NamedTuple):
-    """Checked arrays of as many rows: inputs, targets, encoded targets, weights."""
-
-    X: Any
-    y: NDArray
-    target: NDArray
-    weight: NDArray | None
-
-    def n_weighing(self) -> int:
-        """Count the rows of nonzero weight."""
-        if self.weight is None:
-            return len(self.y)
-        return int(np.count_nonzero(self.weight))
 
 
 class Fold(NamedTuple):
@@ -253,3 +244,83 @@ def average_by_row(
         counts[rows] += 1
     total /= counts
     return total
+
+
+def check_validation_rows(estimator: Any, validation: Validation) -> CheckedRows:
+    """Check validation data, and encode the targets.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        With what it has learned of the training data.
+    validation : Validation
+        Validation data as the user gave them.
+
+    Returns
+    -------
+    rows : CheckedRows
+        The data.
+    """
+    check_validation(
+        validation,
+        early_stopping=estimator.early_stopping,
+        n_folds=estimator.n_folds,
+    )
+    X, y = check_further_data(estimator, validation.X, validation.y)
+    target = estimator._encode_targets(
+        y, None, is_fresh=False, is_incremental=True, validates=True
+    )
+    weight = checked_sample_weight(validation.weight, X)
+    return CheckedRows(X, y, target, weight)
+
+
+def choose_fold(
+    estimator: Any, rows: CheckedRows, random_states: Sequence[RandomState]
+) -> Fold:
+    """Set apart, of the training data, what early stopping watches.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        With the parameters.
+    rows : CheckedRows
+        Training data.
+    random_states : sequence of RandomState
+        Each member's source of randomness.
+
+    Returns
+    -------
+    fold : Fold
+        Rows that train, and rows that validate.
+    """
+    if not estimator.early_stopping:
+        return Fold(rows)
+    if estimator.n_folds is not None:
+        n_folds = count_folds(estimator, rows.n_weighing())
+        if n_folds is not None:
+            return _leave_folds_out(estimator, rows, n_folds, random_states[0])
+    splits = [split_rows(estimator, rows, state) for state in random_states]
+    train, held_out = (np.stack(parts) for parts in zip(*splits, strict=True))
+    if is_stream(rows.X):
+        held_out.sort(axis=-1)
+    return Fold(rows, list(train), rows, list(held_out))
+
+
+def _leave_folds_out(
+    estimator: Any, rows: CheckedRows, n_folds: int, random_state: RandomState
+) -> Fold:
+    """Let each member leave a fold out."""
+    fold_of = split_folds(rows, n_folds, random_state)
+    folds = np.arange(estimator.n_members) % n_folds
+    leaves_out = fold_of == folds[:, np.newaxis]
+    positions = [np.flatnonzero(is_left_out) for is_left_out in leaves_out]
+    return Fold(rows, None, rows, positions, leaves_out)
+
+
+def count_folds(estimator, n_samples: int) -> int | None:
+    """Number of folds that members leave out in turn; None if there are none."""
+    if estimator.n_folds != "auto":
+        return estimator.n_folds
+    most = min(n_samples, estimator.n_members)
+    divisors = [n for n in range(2, most + 1) if estimator.n_members % n == 0]
+    return max(divisors, default=None)

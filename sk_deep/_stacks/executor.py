@@ -26,8 +26,9 @@ from sk_deep._compat import (
     unwrap_delayed,
 )
 from sk_deep._estimator import checks, plan
-from sk_deep._stacks.job import Job, Task, TransformedSplit, fit_steps, make_task
+from sk_deep._stacks.job import Job
 from sk_deep._stacks.members import structure
+from sk_deep._stacks.task import Task, TransformedSplit, fit_steps, make_task
 from sk_deep.exceptions import full_memory
 
 # Parameters and values of a stack: on the CPU they should stay in a cache.

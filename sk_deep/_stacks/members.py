@@ -15,9 +15,10 @@ from sk_deep._compat import predicts_only
 from sk_deep._engine.rates import StepSettings
 from sk_deep._estimator import checks
 from sk_deep._estimator.base import BaseMLP
-from sk_deep._estimator.fit import choose_fold, draw_random_states
+from sk_deep._estimator.inputs import CheckedRows
 from sk_deep._estimator.plan import FitPlan, plan_fit
-from sk_deep._estimator.validation import CheckedRows, ScoredRows
+from sk_deep._estimator.random_states import draw_random_states
+from sk_deep._estimator.validation import ScoredRows, choose_fold
 from sk_deep.dropouts import DROPOUT_SCHEDULES
 from sk_deep.network import draw_parameters
 

@@ -8,8 +8,8 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 
 from sk_deep import MLPClassifier, MLPRegressor, load, save
 from sk_deep._engine.state import member_net
-from sk_deep._estimator.plan import n_folds
-from sk_deep._estimator.validation import CheckedRows, split_folds
+from sk_deep._estimator.inputs import CheckedRows
+from sk_deep._estimator.validation import count_folds, split_folds
 
 RNG = np.random.RandomState(0)
 X = RNG.standard_normal((90, 4))
@@ -53,7 +53,7 @@ def test_folds_are_stratified(n):
 )
 def test_automatic_number_of_folds(n_members, n_samples, expected):
     model = MLPClassifier(n_folds="auto", n_members=n_members)
-    assert n_folds(model, n_samples) == expected
+    assert count_folds(model, n_samples) == expected
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
