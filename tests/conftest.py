@@ -1,6 +1,7 @@
 """What all tests share: one thread, array API checks on, small real data."""
 
 import os
+import re
 import signal
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # before scipy is imported
@@ -15,6 +16,11 @@ torch.set_num_threads(1)
 # a shell's background has it ignored, and interrupts are tested
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+NOT_QUICK = ("processes", "foreign", "long")  # marks, explained in pyproject.toml
+MARK_OF_FILE = re.compile(
+    rf"^pytestmark = \[?\s*pytest\.mark\.({'|'.join(NOT_QUICK)})\b", re.MULTILINE
+)
+
 
 def pytest_make_parametrize_id(config, val, argname):
     """Name a case the same in all processes: functions and classes by their names."""
@@ -26,6 +32,42 @@ def pytest_make_parametrize_id(config, val, argname):
         return ",".join(items)
     name = getattr(val, "__name__", str(val))
     return None if " at 0x" in name or "\n" in name else name
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="run the first and the last case of each test, without the tests that "
+        f"are marked {', '.join(NOT_QUICK)}",
+    )
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Save a quick run the imports of the files that it leaves out."""
+    if not config.getoption("--quick") or collection_path.suffix != ".py":
+        return None
+    return (
+        bool(MARK_OF_FILE.search(collection_path.read_text(encoding="utf-8"))) or None
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Reduce a quick run to the first and the last case of each test."""
+    if not config.getoption("--quick"):
+        return
+    cases = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    kept = {item for of_test in cases.values() for item in _quick_cases(of_test)}
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
+
+
+def _quick_cases(cases):
+    cases = [case for case in cases if not any(map(case.get_closest_marker, NOT_QUICK))]
+    is_whole = any(case.get_closest_marker("whole") for case in cases)
+    return cases if is_whole else [*cases[:1], *cases[-1:]]
 
 
 @pytest.fixture(scope="session")

@@ -224,6 +224,7 @@ def _kinds(own, path):
     return [isinstance(X, np.memmap) and is_stream(X) for X in (own, given)]
 
 
+@pytest.mark.processes
 def test_what_joblib_maps_is_in_memory(X, mapped):
     parallel = joblib.Parallel(n_jobs=2, max_nbytes=1)
     path = mapped(X).filename

@@ -185,6 +185,7 @@ def test_a_corrupt_file_is_told_and_not_used(content, digits, tmp_path):
     _assert_alike(model, MLPClassifier(**SHORT).fit(*digits))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("search", [GridSearchCV, BatchedGridSearchCV])
 def test_workers_share_a_folder(search, digits, tmp_path):
     X, y = (part[:200] for part in digits)

@@ -14,6 +14,8 @@ from sklearn.model_selection import GridSearchCV
 
 from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor
 
+pytestmark = pytest.mark.processes
+
 pytest.importorskip("accelerate")
 
 X, Y = group._digits()

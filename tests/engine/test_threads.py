@@ -71,6 +71,7 @@ def test_a_new_thread_beside_small_work_gets_the_number_before_it():
         assert _in_thread(work) == 3
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 def test_a_forked_child_starts_anew():
     with threads_for(SMALL):

@@ -448,6 +448,7 @@ def test_callbacks_of_skorch(diabetes):
     assert 0 < np.sqrt(sum(np.sum(m**2) for m in moved)) < 6 * 1e-3 * 1e-6 + 1e-9
 
 
+@pytest.mark.processes
 def test_in_a_cross_validation(digits):
     pipeline = make_pipeline(
         StandardScaler(), MLPClassifier(max_iter=20, random_state=0)

@@ -588,6 +588,7 @@ def test_fits_are_told_as_jobs_finish(n_jobs, monkeypatch):
     assert sorted(n_told) == [0, 1, 2, 3]
 
 
+@pytest.mark.processes
 def test_a_backend_without_generators():
     X, y = _data(MLPClassifier)
     recorder = Recorder()
@@ -700,6 +701,7 @@ finally:
 """
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
 @pytest.mark.parametrize(
     ("kind", "n_jobs"), [(GridSearchCV, 2), (BatchedGridSearchCV, 1)]

@@ -506,6 +506,7 @@ def test_without_skl2onnx(function, monkeypatch):
         function()
 
 
+@pytest.mark.processes
 def test_import_is_lazy():
     names = "{'onnx', 'onnxruntime', 'skl2onnx'} & sys.modules.keys()"
     code = f"import sys, sk_deep; sys.exit(bool({names}))"

@@ -79,6 +79,7 @@ def test_row_searches_in_stacks(params, digits, capsys):
     assert np.isfinite(ours["mean_test_score"]).all()
 
 
+@pytest.mark.processes
 def test_all_rows_in_searches(digits):
     X, y = digits[0][:220], digits[1][:220]
     model = MLPClassifier(**{**FAST, "max_iter": 2})
@@ -88,6 +89,7 @@ def test_all_rows_in_searches(digits):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+@pytest.mark.processes
 def test_search_in_a_pipeline(digits):
     X, y = digits
     pipeline = Pipeline(

@@ -22,6 +22,8 @@ from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.schedules import SCHEDULES
 from sk_deep.solvers import SOLVERS
 
+pytestmark = pytest.mark.whole
+
 
 def squared(raw, y):
     """A loss of one's own, on any target."""

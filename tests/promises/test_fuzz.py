@@ -1,8 +1,11 @@
 """Estimators that hypothesis draws from the tables fit and predict, or say why not."""
 
+import pytest
 from campaign.relations import check_case
 from campaign.strategies import cases
 from hypothesis import HealthCheck, given, settings
+
+pytestmark = pytest.mark.long
 
 
 @settings(

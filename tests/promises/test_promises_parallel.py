@@ -31,7 +31,10 @@ X = RNG.standard_normal((200, 5))
 Y = (X[:, 0] + X[:, 1] ** 2 > 1).astype(int)
 SHORT = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
 SEEDS = range(4)
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX is meant")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX is meant"),
+]
 
 
 def fit_and_predict(seed):

@@ -66,6 +66,7 @@ for model in joblib.load(sys.argv[2]), sk_deep.load(sys.argv[3]):
 """
 
 
+@pytest.mark.processes
 def test_promise_01_a_state_of_a_gpu_is_read_without_one(tmp_path):
     model = fitted()
     expected = model.predict_proba(X)
@@ -106,6 +107,7 @@ def test_promise_03_a_pickle_names_nothing_of_torch(params):
     assert names == []
 
 
+@pytest.mark.processes
 def test_promise_04_local_functions():
     def loss(raw, y):
         return (raw[..., 0] - y).square()
@@ -192,6 +194,7 @@ while True:
 """
 
 
+@pytest.mark.processes
 def test_promise_08_a_killed_save_leaves_a_file(tmp_path):
     model = fitted(hidden_layer_sizes=(200, 200))
     source, target = tmp_path / "source", tmp_path / "target"
@@ -277,6 +280,7 @@ class Evil:
         return os.system, ("false",)
 
 
+@pytest.mark.processes
 def test_promise_12_loading_runs_no_code(tmp_path):
     save(fitted(), tmp_path / "model")
     (tmp_path / "pickle").write_bytes(pickle.dumps(Evil()))

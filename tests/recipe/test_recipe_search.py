@@ -234,6 +234,7 @@ def search(digits):
         return search.fit(X, y)
 
 
+@pytest.mark.long
 def test_it_improves_a_poor_start(search):
     scores = search.cv_results_["mean_test_score"]
     assert search.cv_results_["params"][0].keys() == {"mlpclassifier__random_state"}
@@ -396,6 +397,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("model", "of_kind", "params"), KINDS)
 def test_kinds_of_estimators_and_data(model, of_kind, params, wine):
     X, y = of_kind(StandardScaler().fit_transform(wine[0]), wine[1])
@@ -434,6 +436,7 @@ def test_groups_and_drawn_folds(wine):
     assert not hasattr(drawn, "_splits")
 
 
+@pytest.mark.processes
 def test_workers_find_the_same(wine):
     searches = [
         RecipeSearchCV(pipeline(), budget=30, cv=2, random_state=0, n_jobs=n).fit(*wine)
@@ -455,6 +458,7 @@ def test_a_budget_of_fits_is_kept(budget, wine):
     assert search.diagnosis_ is None
 
 
+@pytest.mark.long
 def test_a_budget_of_time_is_kept(wine):
     short = RecipeSearchCV(pipeline(), budget=datetime.timedelta(microseconds=1), cv=2)
     assert len(short.fit(*wine).cv_results_["params"]) == 1
@@ -462,6 +466,7 @@ def test_a_budget_of_time_is_kept(wine):
     assert len(long.fit(*wine).cv_results_["params"]) > 1
 
 
+@pytest.mark.long
 def test_a_diagnosis_comes_first_and_counts(wine):
     model = pipeline(learning_rate_init=1e-6, max_iter=20)
     search = RecipeSearchCV(model, cv=3, random_state=0).fit(*wine)
@@ -478,6 +483,7 @@ def test_a_diagnosis_comes_first_and_counts(wine):
 # ---- what fails --------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_it_leaves_a_start_that_diverges(diabetes):
     X, y = diabetes
     network = MLPRegressor(
@@ -612,6 +618,7 @@ def test_metadata_routing(wine):
 # ---- suggestions beside the network's own parameters --------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("before", [SimpleImputer(), "passthrough"])
 def test_inputs_that_are_not_scaled(before):
     """A scaler may take an idle step's place, but not the network's."""
@@ -625,6 +632,7 @@ def test_inputs_that_are_not_scaled(before):
     assert "mlp" not in tried
 
 
+@pytest.mark.long
 def test_weights_of_other_steps_are_not_the_networks():
     X, y = (array[::2] for array in load_iris(return_X_y=True))
     model = Pipeline(

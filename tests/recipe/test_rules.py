@@ -364,6 +364,7 @@ SHORT = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHORT)
 def test_planted_problem(name):
     outcome = bench.examine(bench.ROWS[name], cv=2)

@@ -17,6 +17,8 @@ from sk_deep import (
     TabularMLPRegressor,
 )
 
+pytestmark = pytest.mark.foreign
+
 # half the epochs, as in scikit-learn's own tests of its MLP
 SHORTER = {"max_iter": 100}
 FAST = {"max_iter": 40, "learning_rate_init": 0.01}

@@ -33,7 +33,7 @@ globals().update(
 )
 
 # scikit-learn runs these tests with warnings that are not errors
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.foreign, pytest.mark.filterwarnings("default")]
 
 
 @pytest.mark.parametrize("name", SET_OR_READ_PRIVATE_ATTRIBUTES)

@@ -49,6 +49,8 @@ from sklearn.preprocessing import StandardScaler, scale
 import sk_deep
 from sk_deep import BatchedGridSearchCV, BatchedRandomizedSearchCV
 
+pytestmark = pytest.mark.foreign
+
 NO_SEARCH = "has no search"
 LEFT_OUT = {
     "test_validate_parameter_input": NO_SEARCH,

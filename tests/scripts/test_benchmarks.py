@@ -16,6 +16,8 @@ import pytest
 import torch
 from sklearn.metrics import log_loss
 
+pytestmark = pytest.mark.long
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 common, contenders, problems = map(
     importlib.import_module, ("_common", "_contenders", "_problems")

@@ -68,6 +68,7 @@ def test_each_example_asserts_what_it_claims(path):
     assert re.search(r"^ *assert ", path.read_text(), re.MULTILINE)
 
 
+@pytest.mark.processes
 def test_a_stream_of_parquet_is_as_good_as_an_array():
     pytest.importorskip("pyarrow")
     command = [sys.executable, FOLDER / "tasks" / "plot_parquet.py", "--rows", "80000"]

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.long
+
 PATH = Path(__file__).parents[2] / "benchmarks" / "lecture.py"
 
 

@@ -30,6 +30,8 @@ from sk_deep import (
 )
 from sk_deep._stacks.executor import StackExecutor
 
+pytestmark = pytest.mark.processes
+
 GRID = {"alpha": [1e-4, 1e-2, 1.0], "learning_rate_init": [1e-3, 1e-2]}
 NETWORK = MLPClassifier((8,), max_iter=5, random_state=0)
 ENSEMBLE = clone(NETWORK).set_params(n_members=2)

@@ -887,6 +887,7 @@ def test_float32_agrees_to_float32(digits):
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.005)
 
 
+@pytest.mark.long
 def test_dropout_has_the_same_distribution():
     X, y = _data("binary")
     net = _network("binary", hidden_layer_sizes=(8, 8), max_iter=25)
@@ -1080,6 +1081,7 @@ def test_inputs_are_prepared_as_memory_allows(monkeypatch):
         _assert_equal(theirs, ours, X)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_jobs(backend, theirs):
     with joblib.parallel_config(backend):
