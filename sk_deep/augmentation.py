@@ -1,10 +1,10 @@
 """Augmentation of the training batches: one row each in `AUGMENTATIONS`.
 
-An augmentation turns a batch into a new one of the same shape, with draws of its own
-for each batch and, in a stack of networks, for each member. Inputs are of shape
-(..., batch, n_features); all draws come from the generator that is handed in, which
-lives on the device of the inputs; the batch itself, whose tensors may be views of the
-user's arrays, is never written to.
+An augmentation turns a batch into a new batch of the same shape. It draws anew for each
+batch and, in a stack of networks, for each member. Inputs are of shape (..., batch,
+n_features). All draws come from the generator that is passed, which is on the device of
+the inputs. The batch itself is never written to: its tensors may be views of the user's
+arrays.
 """
 
 import math
@@ -54,14 +54,15 @@ def _mixup(
     *,
     alpha: float = 0.2,
 ) -> _Rows:
-    """Mix each row i with a row j: ``lam x_i + (1 - lam) x_j``, targets alike.
+    """Mix each row i with a row j: ``lam x_i + (1 - lam) x_j``, and the targets too.
 
     As in the authors' code, a batch has one ``lam ~ Beta(alpha, alpha)``, and the rows
-    j are a permutation of it; in a stack each member has its own. With sample weights,
-    the new weight is ``w = lam w_i + (1 - lam) w_j`` and the new target ``(lam w_i y_i
-    + (1 - lam) w_j y_j) / w``, so that a loss whose gradient is linear in the target
-    (log loss, squared error, Poisson, ...) has the gradient of the mixture of the two
-    weighted losses. Where w is 0, the target is mixed as without weights.
+    j are a permutation of its rows; in a stack, ``lam`` and the permutation are drawn
+    for each member. With sample weights, the new weight is ``w = lam w_i + (1 - lam)
+    w_j`` and the new target ``(lam w_i y_i + (1 - lam) w_j y_j) / w``, so that a loss
+    whose gradient is linear in the target (log loss, squared error, Poisson, ...) has
+    the gradient of the mixture of the two weighted losses. If w is 0, the target is
+    mixed as without weights.
     """
     lam = _symmetric_beta(alpha, X.shape[:-2], X, generator)
     partner = _permutations(X.shape[:-1], X.device, generator)
@@ -72,14 +73,14 @@ def _mixup(
     return _mix(X, X[partner], lam[..., None, None]), mixed_y, mixed_weight
 
 
-def _mix(own: Tensor, other: Tensor, share: Tensor) -> Tensor:
-    return torch.lerp(other, own, share)
+def _mix(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    return torch.lerp(second, first, share)
 
 
-def _mix_weights(own: Tensor, other: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights of the mixed rows, and the share of the own target in the mixed one."""
-    total = _mix(own, other, lam)
-    return total, torch.where(total != 0, lam * own / total, lam)
+def _mix_weights(first: Tensor, second: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weights of the mixed rows and the shares of their first targets."""
+    total = _mix(first, second, lam)
+    return total, torch.where(total != 0, lam * first / total, lam)
 
 
 def _symmetric_beta(
@@ -87,11 +88,11 @@ def _symmetric_beta(
 ) -> Tensor:
     """Draw from Beta(alpha, alpha), exactly and without rejection, for any alpha > 0.
 
-    ``(1 + t / sqrt(2 alpha + t^2)) / 2`` has this law where t is Student's with
-    ``2 alpha`` degrees of freedom, and ``t = sqrt(2 alpha (u^(-1 / alpha) - 1)) cos(2
-    pi v)`` is by R. Bailey, "Polar generation of random variates with the
-    t-distribution", Mathematics of Computation 1994. Solved for a power that may
-    overflow to infinity, as it does for small alpha: the result is then 0 or 1.
+    ``(1 + t / sqrt(2 alpha + t^2)) / 2`` has this law if t has Student's law with
+    ``2 alpha`` degrees of freedom; ``t = sqrt(2 alpha (u^(-1 / alpha) - 1)) cos(2 pi
+    v)`` is by R. Bailey, "Polar generation of random variates with the
+    t-distribution", Mathematics of Computation 1994. The power may overflow to
+    infinity for small alpha: the result is then 0 or 1.
     """
     uniform, exponential = (like.new_empty(shape) for _ in range(2))
     cosine = uniform.uniform_(generator=generator).mul_(2 * math.pi).cos_()
@@ -103,7 +104,7 @@ def _symmetric_beta(
 def _permutations(
     shape: Sequence[int], device: torch.device, generator: Generator
 ) -> tuple[Tensor, ...]:
-    """Draw an index that permutes the rows of a tensor (batch, ...), or per member."""
+    """Draw an index that permutes the rows of a batch, or of each member's batch."""
     keys = torch.empty(shape, dtype=torch.int64, device=device)
     order = keys.random_(generator=generator).argsort(dim=-1)
     if order.ndim == 1:
@@ -132,7 +133,7 @@ def shift_images(X: Tensor, offsets: Tensor, image_shape: Sequence[int]) -> Tens
         The moved images, in the same shape.
     """
     height, width, *_ = image_shape
-    # from output to input, in coordinates x, y that are -1 and 1 at the edges
+    # from output to input, in coordinates x, y from -1 to 1 between the edges
     right, down = -2 / width * offsets[..., 1], -2 / height * offsets[..., 0]
     one, zero = torch.ones_like(down), torch.zeros_like(down)
     return _resample(X, [one, zero, right, zero, one, down], image_shape)
@@ -158,7 +159,7 @@ def rotate_images(X: Tensor, degrees: Tensor, image_shape: Sequence[int]) -> Ten
     height, width, *_ = image_shape
     cosine, sine = degrees.deg2rad().cos(), degrees.deg2rad().sin()
     zero = torch.zeros_like(sine)
-    # a rotation of pixels, which are not square where x and y are -1 and 1 at the edges
+    # x and y go from -1 to 1 whatever the shape, so that pixels are not square in them
     rows = [
         *(cosine, -sine * (height / width), zero),
         *(sine * (width / height), cosine, zero),
@@ -202,7 +203,7 @@ def _rotate(
     image_shape: Sequence[int],
     max_degrees: float = 10.0,
 ) -> _Rows:
-    """Rotate each image by a uniform draw up to `max_degrees`, either way."""
+    """Rotate each image by a uniform draw in [-max_degrees, max_degrees]."""
     degrees = X.new_empty(X.shape[:-1])
     degrees.uniform_(-max_degrees, max_degrees, generator=generator)
     return rotate_images(X, degrees, image_shape), y, weight
@@ -211,26 +212,26 @@ def _rotate(
 def check_image_shape(
     augmentation: str, image_shape: Any, n_features: int
 ) -> tuple[int, ...]:
-    """Check the shape of the images that the rows of inputs are.
+    """Check the shape of the images in the rows of the inputs.
 
     Parameters
     ----------
     augmentation : str
         Key of `AUGMENTATIONS`, for the error.
     image_shape : object
-        What the user gave; None is nothing.
+        Value of the parameter; None if it is not set.
     n_features : int
-        Number of values of a row.
+        Number of values in a row.
 
     Returns
     -------
     image_shape : tuple of int
-        Height, width, and the channels if they were given.
+        Height, width, and the channels if there are several.
 
     Raises
     ------
     ValueError
-        If it is none, or not the shape of `n_features` values.
+        If it is None, or does not have `n_features` values.
     """
     if image_shape is None:
         raise ValueError(
@@ -240,14 +241,15 @@ def check_image_shape(
     sizes = tuple(image_shape)
     if len(sizes) not in (2, 3) or not all(map(_is_positive_int, sizes)):
         raise ValueError(
-            f"image_shape of {augmentation=} must be (height, width) or (height, width,"
-            f" channels), positive integers, however: {image_shape=}."
+            f"image_shape for {augmentation=} must be (height, width) or (height, "
+            f"width, channels) with positive integers, got {image_shape!r}."
         )
     n_values = math.prod(map(int, sizes))
     if n_values != n_features:
         raise ValueError(
-            f"image_shape of {augmentation=} must have as many values as X has "
-            f"features, however: {image_shape=} has {n_values}, X has {n_features}."
+            f"image_shape for {augmentation=} must have as many values as X has "
+            f"features, got {n_values} values for {image_shape!r} and {n_features} "
+            "features."
         )
     return tuple(map(int, sizes))
 
@@ -266,19 +268,19 @@ class Augmentation:
     Parameters
     ----------
     augment : callable
-        Function of inputs, targets, weights, generator and keyword parameters, which
-        gives new inputs, targets and weights. Their defaults are in its signature.
+        Function of inputs, targets, weights, generator and keyword parameters that
+        returns new inputs, targets and weights. Its signature has the defaults.
     summary, source : str
-        What it does, and where it is from.
+        Description and reference.
     constraints : mapping from str to list
         Names that `augmentation_params` may hold, with scikit-learn's constraints on
-        them.
+        their values.
     use : str, default=""
         When to use it.
     mixes_targets : bool, default=False
         Whether targets must be floats, class probabilities instead of class indices.
     needs_images : bool, default=False
-        Whether inputs are images, and `image_shape` says of which shape.
+        Whether inputs must be images of shape `image_shape`.
     """
 
     augment: Callable[..., _Rows]
@@ -298,11 +300,10 @@ _SIMARD = (
 AUGMENTATIONS: dict[str, Augmentation] = {
     "noise": Augmentation(
         _noise,
-        "normal noise of standard deviation scale on every input",
+        "normal noise of standard deviation scale, added to every input",
         'C. Bishop, "Training with noise is equivalent to Tikhonov regularization",'
         " Neural Computation 1995.",
-        use="For any numbers of like scale, where small changes do not change the "
-        "target.",
+        use="For numbers of similar scale, if small changes do not change the target.",
         constraints={"scale": [Interval(Real, 0, np.inf, closed="left")]},
     ),
     "mixup": Augmentation(
@@ -311,8 +312,8 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         " lam ~ Beta(alpha, alpha), drawn for each batch",
         'H. Zhang, M. Cisse, Y. Dauphin and D. Lopez-Paz, "mixup: beyond empirical risk'
         ' minimization", ICLR 2018, eq. 1.',
-        use="For tables and images alike, with many epochs: predictions between "
-        "the rows become smooth, and less sure.",
+        use="For tables and images, with many epochs: predictions between the rows "
+        "become smoother and less confident.",
         constraints={"alpha": [Interval(Real, 0, np.inf, closed="neither")]},
         mixes_targets=True,
     ),
@@ -321,7 +322,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         "images moved by up to max_shift pixels in each direction, with zeros around"
         " them",
         _SIMARD,
-        use="For images whose object is not always at the same place.",
+        use="For images whose object is not always in the same place.",
         constraints={
             "image_shape": ["array-like"],
             "max_shift": [Interval(Real, 0, np.inf, closed="left")],
@@ -330,9 +331,11 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     ),
     "rotate": Augmentation(
         _rotate,
-        "images rotated by up to max_degrees, either way, with zeros around them",
+        "images rotated by up to max_degrees in either direction, with zeros around"
+        " them",
         _SIMARD,
-        use="For images that may be tilted. Mind 6 and 9: small angles only.",
+        use="For images that may be tilted. Use small angles only: 6 and 9 look alike "
+        "upside down.",
         constraints={
             "image_shape": ["array-like"],
             "max_degrees": [Interval(Real, 0, 180, closed="right")],
@@ -352,7 +355,8 @@ class Augment:
     Parameters
     ----------
     function : callable
-        Function of inputs, targets, weights and generator that gives the new ones.
+        Function of inputs, targets, weights and generator that returns new inputs,
+        targets and weights.
     mixes_targets : bool, default=False
         Whether targets must be floats, class probabilities instead of class indices.
     """
@@ -382,15 +386,15 @@ def get_augmentation(
     ----------
     augmentation : str or callable
         Key of `AUGMENTATIONS`, or a function of inputs (..., batch, n_features),
-        targets and a generator on their device, which gives new inputs of the same
-        shape and new targets of the same rows. Targets are class indices (..., batch)
-        where there are several classes, for which it may give probabilities (...,
-        batch, n_classes), else numbers (..., batch, n_outputs). Sample weights stay
-        with the places of the rows. It gets copies, which it may write to.
+        targets and a generator on their device. It returns new inputs of the same
+        shape, and new targets for the same rows. Targets of several classes are class
+        indices (..., batch), for which it may return probabilities (..., batch,
+        n_classes); other targets are numbers (..., batch, n_outputs). Sample weights
+        stay at the places of the rows. The function gets copies and may write to them.
     n_features : int
         Number of features of the inputs.
     params : dict, default=None
-        Parameters of the row; a function has none.
+        Parameters of the augmentation; a function takes none.
 
     Returns
     -------
@@ -423,7 +427,7 @@ def _call(
     """Augment a batch by a user's function."""
     pair = function(X.clone(), None if y is None else y.clone(), generator)
     if not isinstance(pair, tuple) or len(pair) != 2:
-        raise ValueError(f"augmentation must return a tuple (X, y), however: {pair!r}.")
+        raise ValueError(f"augmentation must return a tuple (X, y), got {pair!r}.")
     new_X = _check_part("X", pair[0], X.shape, X)
     if y is None:
         return new_X, None, weight
@@ -431,7 +435,7 @@ def _call(
 
 
 def _check_targets(new_y: Any, y: Tensor, X: Tensor) -> Tensor:
-    """Check a function's targets; class indices may have become probabilities."""
+    """Check a function's targets, which may be probabilities for class indices."""
     has_classes = isinstance(new_y, Tensor) and new_y.ndim == y.ndim + 1
     if has_classes and not y.is_floating_point():
         return _check_part("y", new_y, (*y.shape, new_y.shape[-1]), X)
@@ -439,22 +443,22 @@ def _check_targets(new_y: Any, y: Tensor, X: Tensor) -> Tensor:
 
 
 def _check_part(name: str, part: Any, shape: Sequence[int], like: Tensor) -> Tensor:
-    """Check what a function returned, and bring it to the dtype and device of `like`.
+    """Check a returned tensor and convert it to the dtype and device of `like`.
 
-    Floats do not become integers, which class indices must be.
+    Floats are not converted to integers: class indices must be integers.
     """
     if not isinstance(part, Tensor):
         raise ValueError(
-            f"augmentation must return {name} as a tensor, however: {type(part)}."
+            f"augmentation must return {name} as a tensor, got {type(part)}."
         )
     if part.shape != torch.Size(shape):
         raise ValueError(
-            f"augmentation must return {name} of shape {tuple(shape)}, however: "
+            f"augmentation must return {name} of shape {tuple(shape)}, got shape "
             f"{tuple(part.shape)}."
         )
     if part.is_floating_point() and not like.is_floating_point():
         raise ValueError(
-            f"augmentation must return {name} as class indices, integers, or as "
-            f"probabilities {(*shape, 'n_classes')}, however: {part.dtype}."
+            f"augmentation must return {name} as class indices of an integer dtype, or "
+            f"as probabilities {(*shape, 'n_classes')}, got {part.dtype}."
         )
-    return part.detach().to(like, copy=True)  # the function may use its memory again
+    return part.detach().to(like, copy=True)  # the function may reuse its memory

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardScaler
 
-_MOST_QUANTILES = 1000
-_MOST = 50  # values of an embedding by default
+_MAX_QUANTILES = 1000  # scikit-learn's default
+_MAX_EMBEDDING_SIZE = 50  # values per level, the bound of Guo and Berkhahn
 
 
 # ---- scales of numbers ---------------------------------------------------------------
@@ -17,22 +17,22 @@ _MOST = 50  # values of an embedding by default
 
 @dataclass(frozen=True)
 class Scaling:
-    """A way to scale numbers: a transformer of scikit-learn, and what it has learned.
+    """A row of `SCALINGS`: a transformer of scikit-learn.
 
     Parameters
     ----------
     summary, source : str
-        What it is, and where it is from.
+        Description and reference.
     make : callable
-        Makes the transformer for a number of rows.
+        Function of the number of rows that returns the transformer.
     learned : tuple of str
-        Its attributes by which it transforms.
+        Names of the fitted attributes that ``transform`` needs.
     center : str or None, default=None
-        Which of them is subtracted, before a division by "scale_"; None if it is no
-        affine map.
+        Name of the attribute that is subtracted before the division by "scale_"; None
+        if the transformer is not an affine map.
     bound : float or None, default=None
-        Scaled values z become ``z / sqrt(1 + (z / bound)^2)``, which is nearly z where
-        it is small, and never beyond the bound.
+        Scaled values z become ``z / sqrt(1 + (z / bound)^2)``: close to z if z is
+        small, and always within [-bound, bound].
     use : str, default=""
         When to use it.
     """
@@ -53,8 +53,8 @@ class Scaling:
     def transform(self, values: NDArray, learned: Mapping[str, NDArray]) -> NDArray:
         """Scale the columns of an array."""
         scaler = self.make(1)
-        own = {name: learned[name] for name in self.learned}
-        vars(scaler).update(own, n_features_in_=values.shape[1])
+        fitted = {name: learned[name] for name in self.learned}
+        vars(scaler).update(fitted, n_features_in_=values.shape[1])
         z = scaler.transform(values)
         if self.bound is None:
             return z
@@ -75,11 +75,11 @@ SCALINGS: dict[str, Scaling] = {
         center="mean_",
     ),
     "robust": Scaling(
-        "to median 0 and quartiles that are 1 apart",
+        "to median 0 and interquartile range 1",
         "`sklearn.preprocessing.RobustScaler`",
         lambda n: RobustScaler(),
         ("center_", "scale_"),
-        use="Where a few values are far off.",
+        use="If columns have outliers.",
         center="center_",
     ),
     "smooth_clip": Scaling(
@@ -87,7 +87,7 @@ SCALINGS: dict[str, Scaling] = {
         f"{_HOLZMUELLER}, sec. 3, with other constants",
         lambda n: StandardScaler(),
         ("mean_", "scale_", "var_"),
-        use="As standard, where values far off would else rule.",
+        use="Like standard, if outliers would dominate.",
         center="mean_",
         bound=6.0,
     ),
@@ -95,12 +95,12 @@ SCALINGS: dict[str, Scaling] = {
         "to a normal distribution, by up to 1000 quantiles",
         "`sklearn.preprocessing.QuantileTransformer`",
         lambda n: QuantileTransformer(
-            n_quantiles=min(_MOST_QUANTILES, n),
+            n_quantiles=min(_MAX_QUANTILES, n),
             output_distribution="normal",
             subsample=None,
         ),
         ("quantiles_", "references_"),
-        use="Where columns are skewed, or of several kinds; distances between "
+        use="If columns are skewed or have different distributions. Distances between "
         "values are lost.",
     ),
 }
@@ -108,18 +108,20 @@ SCALINGS: dict[str, Scaling] = {
 
 @dataclass(frozen=True)
 class NumericalEmbedding:
-    """Values beside a number: parts of bins, or waves that the network learns.
+    """A row of `NUMERICAL_EMBEDDINGS`: values that represent a number.
 
     Parameters
     ----------
     summary, source : str
-        What it is, and where it is from.
+        Description and reference.
     use : str, default=""
         When to use it.
-    has_bins, has_waves : bool, default=False
-        Which of the two.
+    has_bins : bool, default=False
+        Whether the values are the filled fractions of bins.
+    has_waves : bool, default=False
+        Whether the values are sines and cosines of learned frequencies.
     scales_bins : bool, default=False
-        Whether parts of bins are divided by their standard deviation.
+        Whether the fractions of bins are divided by their standard deviation.
     """
 
     summary: str
@@ -136,26 +138,26 @@ _GORISHNIY = (
 )
 NUMERICAL_EMBEDDINGS: dict[str, NumericalEmbedding] = {
     "piecewise_linear": NumericalEmbedding(
-        "the part that a number fills of each bin between quantiles",
+        "the fraction that a number fills of each bin between quantiles",
         f"{_GORISHNIY}, eq. 1",
-        use="Where a target jumps or bends with a column, as trees find it: often "
-        "the largest gain on tables.",
+        use="If the target has jumps or bends along a column, which trees fit well: "
+        "often the largest gain on tables.",
         has_bins=True,
     ),
     "piecewise_linear_scaled": NumericalEmbedding(
-        "the same, divided by the standard deviation over the rows of training, by at "
-        "least 0.2, and sqrt(1000 / n) of n rows",
-        f"{_GORISHNIY}, eq. 1; the scale is ours",
-        use="Where few rows are beyond some bounds, and there are thousands of rows: "
-        "such bins are learned as fast as the others.",
+        "piecewise_linear, divided by the standard deviation over the n training rows, "
+        "or by 0.2 or sqrt(1000 / n) if that is larger",
+        f"{_GORISHNIY}, eq. 1; the scale is sk_deep's",
+        use="If there are thousands of rows and few of them reach some bins: such bins "
+        "are learned as fast as the others.",
         has_bins=True,
         scales_bins=True,
     ),
     "periodic": NumericalEmbedding(
-        "sines and cosines of learned frequencies, a linear map, and relu, PLR",
+        "sines and cosines of learned frequencies, then a linear map and relu (PLR)",
         f"{_GORISHNIY}, eq. 3",
-        use="As piecewise_linear, for columns of which finer and finer detail "
-        "counts; it wants more rows.",
+        use="Like piecewise_linear, for columns in which fine detail matters. It needs "
+        "more rows.",
         has_waves=True,
     ),
 }
@@ -165,10 +167,10 @@ NUMERICAL_EMBEDDINGS: dict[str, NumericalEmbedding] = {
 
 
 def embedding_size(n_levels: int) -> int:
-    """Choose how many values embed a level, by a rule of thumb of fastai.
+    """Return the default size of an embedding, by a rule of thumb of fastai.
 
     J. Howard and S. Gugger, "fastai: a layered API for deep learning", Information
     2020; with the bound of C. Guo and F. Berkhahn, "Entity embeddings of categorical
     variables", arXiv 2016.
     """
-    return min(_MOST, round(1.6 * n_levels**0.56))
+    return min(_MAX_EMBEDDING_SIZE, round(1.6 * n_levels**0.56))

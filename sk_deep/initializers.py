@@ -1,7 +1,7 @@
 """Initial weights: one row each in `INITIALIZERS`.
 
 An initializer draws the weights and the biases of one layer from a numpy
-``RandomState``; the biases of all but "auto" are zero.
+``RandomState``. Biases are zero, except with "auto".
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Draw = Callable[[RandomState, int, int, float], Weights]
 
 
 def _auto(random_state: RandomState, n_in: int, n_out: int, factor: float) -> Weights:
-    """Draw as scikit-learn does: Glorot's uniform law, for the biases too."""
+    """Draw as scikit-learn does: Glorot's uniform law, also for the biases."""
     bound = np.sqrt(factor / (n_in + n_out))
     weights = random_state.uniform(-bound, bound, (n_in, n_out))
     return weights, random_state.uniform(-bound, bound, n_out)
@@ -45,7 +45,7 @@ def _normal(variance: Callable[[int, int], float]) -> Draw:
 def _orthogonal(
     random_state: RandomState, n_in: int, n_out: int, factor: float
 ) -> Weights:
-    """Draw orthonormal rows or columns, uniformly (the signs make Q unique)."""
+    """Draw orthonormal rows or columns uniformly; the signs make Q unique."""
     shape = (max(n_in, n_out), min(n_in, n_out))
     q, r = np.linalg.qr(random_state.normal(size=shape))
     q *= np.sign(np.diag(r))
@@ -71,10 +71,10 @@ class Initializer:
     Parameters
     ----------
     draw : callable
-        Draws the weights (n_in, n_out) and the biases (n_out,) of a layer from a
-        ``RandomState``, n_in, n_out and the factor of the activation's row.
+        Function of a ``RandomState``, n_in, n_out and the factor of the activation's
+        row that returns the weights (n_in, n_out) and the biases (n_out,) of a layer.
     summary, source : str
-        The law of the weights, and where it is from.
+        The law of the weights, and a reference.
     use : str, default=""
         When to use it.
     """
@@ -97,10 +97,10 @@ _HE = (
 INITIALIZERS: dict[str, Initializer] = {
     "auto": Initializer(
         _auto,
-        "scikit-learn's: glorot_uniform, a third of the variance with logistic units,"
-        " and the biases too",
+        "as in scikit-learn: glorot_uniform, also for the biases, with a third of the"
+        " variance for logistic units",
         _GLOROT + "eq. 16.",
-        use="The default, which starts where scikit-learn's networks do.",
+        use="The default: networks start from the same weights as scikit-learn's.",
     ),
     "glorot_uniform": Initializer(
         _uniform(_glorot),
@@ -112,16 +112,16 @@ INITIALIZERS: dict[str, Initializer] = {
         _normal(_glorot),
         "normal of variance 2 / (n_in + n_out)",
         _GLOROT + "eq. 12.",
-        use="As glorot_uniform.",
+        use="Like glorot_uniform.",
     ),
     "he_uniform": Initializer(
         _uniform(_he),
         "uniform of variance 2 / n_in",
         _HE,
-        use="With relu and its family, the deeper the network the more.",
+        use="With relu and similar activations, above all in deep networks.",
     ),
     "he_normal": Initializer(
-        _normal(_he), "normal of variance 2 / n_in", _HE, use="As he_uniform."
+        _normal(_he), "normal of variance 2 / n_in", _HE, use="Like he_uniform."
     ),
     "lecun_normal": Initializer(
         _normal(_lecun),
@@ -135,6 +135,6 @@ INITIALIZERS: dict[str, Initializer] = {
         "orthonormal rows or columns",
         'A. Saxe, J. McClelland and S. Ganguli, "Exact solutions to the nonlinear'
         ' dynamics of learning in deep linear neural networks", ICLR 2014.',
-        use="In deep networks: signals neither grow nor shrink in linear layers.",
+        use="In deep networks: linear layers keep the norm of signals.",
     ),
 }

@@ -1,9 +1,9 @@
 """Losses: one row each in `LOSSES`.
 
-A row holds a term for each kind of target that the loss is defined for: the inverse
-link, which is the activation of the output units, and the loss per sample. Losses take
-the raw outputs of the network, before that activation. They are half squared error and
-half deviances, as scikit-learn's.
+A row has a term for each kind of target that the loss is defined for: the inverse link,
+which is the activation of the output units, and the loss per sample. Losses take the
+raw outputs of the network, before that activation. As in scikit-learn, the squared
+error and the deviances are halved.
 
 Kinds of targets: "multiclass", class indices (..., batch) or probabilities of the
 classes (..., batch, n_outputs); "binary", indicators or probabilities (..., batch,
@@ -32,8 +32,8 @@ PerSample = Callable[..., Tensor]
 def _over_columns(function: Callable[..., Tensor], raw: Tensor) -> Tensor:
     """Apply a softmax over the last axis.
 
-    On an axis shorter than a vector register torch's kernels are several times slower
-    than over the axis before the last, where they work on whole registers.
+    torch's kernels use whole vector registers over the axis before the last; over a
+    last axis that is shorter than a register they are several times slower.
     """
     return function(raw.mT.contiguous(), dim=-2).mT
 
@@ -49,7 +49,7 @@ INVERSE_LINKS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-# ---- the rows of a batch, of one kind or of another --------------------------------
+# ---- targets of a batch ------------------------------------------------------------
 
 
 def soft_targets(y: Tensor, n_classes: int, like: Tensor) -> Tensor:
@@ -58,11 +58,11 @@ def soft_targets(y: Tensor, n_classes: int, like: Tensor) -> Tensor:
     Parameters
     ----------
     y : Tensor
-        Class indices (..., batch) as integers; floats are given back as they are.
+        Class indices (..., batch) as integers; floats are returned as they are.
     n_classes : int
         Number of classes.
     like : Tensor
-        Of the dtype that is wanted.
+        A tensor of the dtype and device of the result.
 
     Returns
     -------
@@ -77,14 +77,14 @@ def soft_targets(y: Tensor, n_classes: int, like: Tensor) -> Tensor:
 
 
 def smooth(y: Tensor, amount: float, n_classes: int) -> Tensor:
-    """Mix probabilities with the uniform ones, ``(1 - e) y + e / K``.
+    """Mix probabilities with uniform probabilities, ``(1 - e) y + e / K``.
 
     Parameters
     ----------
     y : Tensor
         Probabilities.
     amount : float
-        The part e of the uniform ones, in [0, 1).
+        The share e of the uniform probabilities, in [0, 1).
     n_classes : int
         Number of classes K; an indicator has two.
 
@@ -104,7 +104,7 @@ def smooth(y: Tensor, amount: float, n_classes: int) -> Tensor:
 def _expected(losses: Tensor, y: Tensor) -> Tensor:
     """Take each row's loss at its class, or the mean over its classes' probabilities.
 
-    `losses` (..., batch, n_classes) are those that each class would have.
+    `losses` (..., batch, n_classes) holds the loss of each row for each class.
     """
     if y.is_floating_point():
         return torch.linalg.vecdot(losses, y)
@@ -115,8 +115,8 @@ def _expected(losses: Tensor, y: Tensor) -> Tensor:
 
 
 # NOTE[DIFF] reported log loss: scikit-learn clips probabilities at the machine epsilon
-# (never in its gradient). Ours is computed from the raw outputs, needs no clipping, and
-# so goes on telling bad from worse below that epsilon.
+# (never in its gradient). sk_deep computes it from the raw outputs without clipping, so
+# that it still grows where probabilities are below that epsilon.
 def _multinomial_log_loss(raw: Tensor, y: Tensor) -> Tensor:
     return _expected(-_log_softmax(raw), y)
 
@@ -209,8 +209,8 @@ def _count_quantiles(quantile: float | list[float] = 0.5) -> int:
     is_list = np.ndim(quantile) < 2 and len(values) and values.dtype.kind == "f"
     if not is_list or not all((values > 0) & (values < 1)):
         raise ValueError(
-            "quantile must be a number in (0, 1) or a list of such numbers, however: "
-            f"{quantile=}."
+            "quantile must be a number in (0, 1) or a list of such numbers, got "
+            f"{quantile!r}."
         )
     return len(values)
 
@@ -237,12 +237,12 @@ class Term:
         Activation of the output units, a key of `INVERSE_LINKS`.
     per_sample : callable
         Function of the raw outputs (..., batch, n_outputs), the targets and the loss's
-        parameters that gives the losses (..., batch).
+        parameters that returns the losses (..., batch).
     gradient : callable, default=None
-        As `per_sample`, but gives the gradient of the losses by the raw outputs, in
-        new memory; None leaves it to autograd.
+        Function of the same arguments that returns the gradient of the losses with
+        respect to the raw outputs, in new memory; None uses autograd.
     averages_outputs : bool, default=False
-        Whether the reported value is the mean over the outputs, not the sum.
+        Whether the reported loss is the mean over the outputs instead of the sum.
     """
 
     link: str
@@ -258,23 +258,24 @@ class Loss:
     Parameters
     ----------
     terms : mapping from str to Term
-        For each kind of target that the loss is defined for, its term.
+        Term for each kind of target that the loss is defined for.
     summary, source : str
-        What it is, and where it is from.
+        Description and reference.
     use : str, default=""
         When to use it.
     constraints : mapping from str to list, default={}
-        Names of the loss's parameters, with scikit-learn's constraints on them.
+        Names of the loss's parameters, with scikit-learn's constraints on their
+        values.
     is_legal : callable, default accepts all
-        Whether the loss is defined for the targets `y`.
+        Function of the targets that returns whether the loss is defined for them.
     target_rule : str, default=""
-        The rule of `is_legal` in words, for the error.
+        The rule of `is_legal` in words, for the error message.
     has_probability : bool, default=True
         Whether a classifier's outputs are probabilities.
-    columns : callable, default gives 1
-        Number of outputs per target, as a function of the loss's parameters.
+    columns : callable, default returns 1
+        Function of the loss's parameters that returns the number of outputs per target.
     score : callable, default=None
-        Score of a regressor with several columns.
+        Score of a regressor with several outputs per target.
     """
 
     terms: Mapping[str, Term]
@@ -290,7 +291,7 @@ class Loss:
 
 
 def _residual(link: str) -> PerSample:
-    """Build the gradient of a loss by its natural parameter: prediction - target."""
+    """Return the gradient for a canonical link: prediction - target."""
     return lambda raw, y: INVERSE_LINKS[link](raw) - y
 
 
@@ -308,13 +309,13 @@ LOSSES: dict[str, Loss] = {
         'J. Bridle, "Probabilistic interpretation of feedforward classification network'
         ' outputs, with relationships to statistical pattern recognition", '
         "Neurocomputing 1990.",
-        use="The default of classifiers: its gradient is large wherever the "
-        "network is wrong.",
+        use="The default for classifiers: its gradient is large wherever the network "
+        "is wrong.",
     ),
     "squared_error": Loss(
         {
-            # scikit-learn's gradient is that of the sum over outputs, its value the
-            # mean
+            # as in scikit-learn, the gradient is that of the sum over the outputs, and
+            # the reported value is the mean
             "real": Term(
                 "identity",
                 _half_squared_error,
@@ -324,24 +325,24 @@ LOSSES: dict[str, Loss] = {
             "multiclass": Term("softmax", _softmax_squared_error),
             "binary": Term("logistic", _logistic_squared_error),
         },
-        "half the squared error, of a classifier's probabilities that of the one-hot"
-        " target",
+        "half the squared error; for classifiers, of the probabilities against one-hot"
+        " targets",
         'G. Brier, "Verification of forecasts expressed in terms of probability", '
         "Monthly Weather Review 1950; C.-F. Gauss, Theoria motus 1809.",
-        use="The default of regressors, for the mean. Of classifiers, where a few "
-        "wrong labels shall not dominate; behind softmax its gradient is flat "
-        "far from the target.",
+        use="The default for regressors, which predict the mean. For classifiers, if a "
+        "few wrong labels must not dominate; after softmax its gradient is flat far "
+        "from the target.",
     ),
     "hinge": Loss(
         {
             "multiclass": Term("identity", _crammer_singer_hinge),
             "binary": Term("identity", _binary_hinge),
         },
-        "margin to the best other class, as of a support vector machine; no"
+        "margin to the best other class, as in support vector machines; no"
         " probabilities",
         'K. Crammer and Y. Singer, "On the algorithmic implementation of multiclass'
         ' kernel-based vector machines", JMLR 2001.',
-        use="Where the class counts alone, and no probabilities are needed.",
+        use="If only the predicted class matters, and no probabilities are needed.",
         has_probability=False,
     ),
     "focal": Loss(
@@ -352,8 +353,8 @@ LOSSES: dict[str, Loss] = {
         "log loss with less weight on rows that are classified well",
         'T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollar, "Focal loss for dense'
         ' object detection", ICCV 2017.',
-        use="For rare classes among many easy rows. Its probabilities are less "
-        "sure than the data tell.",
+        use="For rare classes among many easy rows. Its probabilities are "
+        "underconfident.",
         constraints={"gamma": [Interval(Real, 0, None, closed="left")]},
     ),
     "absolute_error": Loss(
@@ -367,7 +368,7 @@ LOSSES: dict[str, Loss] = {
         },
         "absolute error, for the median",
         "P.-S. Laplace, Memoire sur la probabilite des causes 1774.",
-        use="Where targets have outliers, and for the median.",
+        use="If targets have outliers, or to predict the median.",
     ),
     "huber": Loss(
         {
@@ -378,19 +379,19 @@ LOSSES: dict[str, Loss] = {
                 averages_outputs=True,
             )
         },
-        "squared error of small residuals, absolute error of large ones",
+        "squared error for small residuals, absolute error for large residuals",
         'P. Huber, "Robust estimation of a location parameter", Annals of Mathematical'
         " Statistics 1964.",
-        use="Where targets have some outliers: between squared_error and "
+        use="If targets have some outliers: a compromise between squared_error and "
         "absolute_error.",
         constraints={"delta": [Interval(Real, 0, None, closed="neither")]},
     ),
     "quantile": Loss(
         {"real": Term("identity", _pinball, averages_outputs=True)},
-        "pinball loss, for one quantile or for several, a column each",
+        "pinball loss, for one quantile or several, with a column for each",
         'R. Koenker and G. Bassett, "Regression quantiles", Econometrica 1978.',
-        use="For the bounds of an interval, or wherever too low and too high cost "
-        "differently.",
+        use="For the bounds of an interval, or if predictions that are too low and too "
+        "high have different costs.",
         constraints={
             "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"]
         },
@@ -399,9 +400,9 @@ LOSSES: dict[str, Loss] = {
     ),
     "poisson": Loss(
         {"real": Term("exp", _half_poisson_deviance, _residual("exp"))},
-        "half the Poisson deviance, for counts; the output is exponential",
+        "half the Poisson deviance, for counts; the output activation is exp",
         'J. Nelder and R. Wedderburn, "Generalized linear models", JRSS A 1972.',
-        use="For counts, and other targets whose variance grows with the mean.",
+        use="For counts, and for other targets whose variance grows with the mean.",
         is_legal=lambda y: bool(np.all(y >= 0)),
         target_rule="y >= 0",
     ),
@@ -414,10 +415,10 @@ LOSSES: dict[str, Loss] = {
                 averages_outputs=True,
             )
         },
-        "half the gamma deviance, for positive amounts; the output is exponential",
+        "half the gamma deviance, for positive amounts; the output activation is exp",
         'J. Nelder and R. Wedderburn, "Generalized linear models", JRSS A 1972.',
-        use="For positive amounts whose spread grows with the mean, as of claims "
-        "and incomes.",
+        use="For positive amounts whose spread grows with the mean, such as claims and "
+        "incomes.",
         is_legal=lambda y: bool(np.all(y > 0)),
         target_rule="y > 0",
     ),
@@ -430,52 +431,53 @@ def losses_on(kind: str) -> set[str]:
 
 
 def get_loss(loss: str | Callable) -> Loss:
-    """Look a name up in `LOSSES`; a callable is a row of its own.
+    """Return the row of a name, or a new row for a callable.
 
     Parameters
     ----------
     loss : str or callable
         Key of `LOSSES`, or a function of the raw outputs (..., batch, n_outputs) and
-        the targets that gives the losses (..., batch).
+        the targets that returns the losses (..., batch).
 
     Returns
     -------
     row : Loss
-        Of a callable, with the usual output activations.
+        The row; for a callable, with the usual output activations.
     """
     if isinstance(loss, str):
         return LOSSES[loss]
     if inspect.isclass(loss):
         raise ValueError(
-            f"loss must be a name or a function of two tensors, however: {loss}."
+            f"loss must be a name or a function of two tensors, got {loss}."
         )
     per_sample = functools.partial(_checked, loss)
     links = {"multiclass": "softmax", "binary": "logistic", "real": "identity"}
     terms = {kind: Term(link, per_sample) for kind, link in links.items()}
-    return Loss(terms, "a loss of one's own", inspect.getdoc(loss) or "")
+    return Loss(terms, "a user's loss", inspect.getdoc(loss) or "")
 
 
 def _checked(loss: Callable[[Tensor, Tensor], Tensor], raw: Tensor, y: Tensor):
     losses = loss(raw, y)
     if not isinstance(losses, Tensor):
         raise ValueError(
-            f"a callable loss must give a tensor, however: {losses!r} from {loss!r}."
+            f"a callable loss must return a tensor, got {losses!r} from {loss!r}."
         )
     if raw.requires_grad and not losses.requires_grad:
         raise ValueError(
-            f"a callable loss must depend on the outputs, however: {loss!r} does not."
+            "a callable loss must depend on the outputs, got a loss without gradient "
+            f"from {loss!r}."
         )
     if losses.shape != raw.shape[:-1]:
         raise ValueError(
-            "a callable loss must give a loss per row, of shape "
-            f"{tuple(raw.shape[:-1])}, however: {tuple(losses.shape)} from outputs of "
+            "a callable loss must return a loss per row, of shape "
+            f"{tuple(raw.shape[:-1])}, got shape {tuple(losses.shape)} for outputs of "
             f"shape {tuple(raw.shape)} and targets of shape {tuple(y.shape)}."
         )
     return losses
 
 
 class Criterion(nn.Module):
-    """Loss per sample of a row of `LOSSES`, on one kind of target.
+    """The loss per sample of a row of `LOSSES`, for one kind of target.
 
     Parameters
     ----------
@@ -499,7 +501,7 @@ class Criterion(nn.Module):
 
     @property
     def has_gradient(self) -> bool:
-        """Whether the gradient by the raw outputs is known without autograd."""
+        """Whether the gradient has a formula and needs no autograd."""
         return self.term.gradient is not None
 
     def inverse_link(self, raw: Tensor) -> Tensor:
@@ -511,6 +513,6 @@ class Criterion(nn.Module):
         return self.term.per_sample(raw, y, **self.params)
 
     def gradient(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Compute the gradient of the losses by the raw outputs, in new memory."""
+        """Compute the gradient with respect to the raw outputs, in new memory."""
         assert self.term.gradient is not None
         return self.term.gradient(raw, y, **self.params)

@@ -1,7 +1,7 @@
 """Learning-rate schedules: one row each in `SCHEDULES`.
 
-A schedule is a pure function of the training's progress that gives the factor on the
-initial rate.
+A schedule is a pure function of the progress of training. It returns the factor on the
+initial learning rate.
 """
 
 import inspect
@@ -15,7 +15,7 @@ from sk_deep._compat import Interval
 
 
 class Progress(NamedTuple):
-    """How far training has come.
+    """The progress of training.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ class Progress(NamedTuple):
     n_samples : int
         Training samples seen.
     fraction : float
-        Part of the longest training, of `max_iter` epochs, that is done, in [0, 1].
+        Finished fraction of `max_iter` epochs, in [0, 1].
     next_fraction : float
-        The same after the coming batch.
+        The fraction after the next batch.
     """
 
     epoch: int
@@ -76,7 +76,7 @@ def _one_cycle(
 
 
 def _anneal(start: float, end: float, fraction: float) -> float:
-    """Go from `start` to `end` on half a cosine."""
+    """Interpolate between `start` and `end` by half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
 
 
@@ -87,23 +87,24 @@ class Schedule:
     Parameters
     ----------
     factor : callable
-        Function of `Progress`, and of keyword parameters, that gives the factor on
-        the initial rate.
+        Function of `Progress` and keyword parameters that returns the factor on the
+        initial rate.
     summary, source : str
-        The factor in words, and where it is from.
+        The factor in words, and a reference.
     use : str, default=""
         When to use it.
     per_batch : bool, default=False
-        Whether the rate changes with every batch, else with every epoch.
+        Whether the rate changes after every batch, instead of every epoch.
     reduces_on_plateau : bool, default=False
-        Whether training that stands still divides the rate by 5 and goes on.
+        Whether training divides the rate by 5 and continues when the loss stops
+        improving.
     takes_power_t : bool, default=False
         Whether the estimator's `power_t` is a parameter of the factor.
     counts_rows : bool, default=False
         Whether the factor depends on the number of rows seen.
     constraints : mapping from str to list, default={}
-        Names that `schedule_params` may hold, with scikit-learn's constraints on
-        them; those of `WARMUP` come on top.
+        Names that `schedule_params` may hold beside `WARMUP`, with scikit-learn's
+        constraints on their values.
     """
 
     factor: Callable[..., float]
@@ -126,48 +127,48 @@ SCHEDULES: dict[str, Schedule] = {
         "1",
         'L. Bottou, F. Curtis and J. Nocedal, "Optimization methods for large-scale'
         ' machine learning", SIAM Review 2018, sec. 4.2.',
-        use="With adaptive solvers and early stopping, and while other choices "
-        "are open.",
+        use="With adaptive solvers and early stopping, and while other parameters are "
+        "not yet chosen.",
     ),
     "invscaling": Schedule(
         _invscaling,
-        "1 / (t + 1)^power_t, t the rows seen",
+        "1 / (t + 1)^power_t, where t is the number of rows seen",
         'F. Pedregosa and 15 others, "Scikit-learn: machine learning in Python", JMLR'
         " 2011.",
-        use="For scikit-learn's results. The rate falls fast, as it counts rows.",
+        use="To reproduce scikit-learn's results. The rate falls fast, as it counts "
+        "rows.",
         takes_power_t=True,
         counts_rows=True,
     ),
     "adaptive": Schedule(
         _constant,
-        "divided by 5 whenever training stands still",
+        "divided by 5 each time the loss stops improving",
         'A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet classification with deep'
         ' convolutional neural networks", NIPS 2012, sec. 5.',
-        use="With sgd, when no other schedule is at hand: it needs no length of "
-        "the training.",
+        use="With sgd, if the length of training is not known in advance.",
         reduces_on_plateau=True,
     ),
     "inverse_sqrt": Schedule(
         _inverse_sqrt,
-        "1 / sqrt(t + 1), t the finished epochs",
+        "1 / sqrt(t + 1), where t is the number of finished epochs",
         'M. Zinkevich, "Online convex programming and generalized infinitesimal'
         ' gradient ascent", ICML 2003, thm. 1.',
-        use="For long trainings whose length is open: the rate falls slowly.",
+        use="For long training of unknown length: the rate falls slowly.",
     ),
     "inverse_time": Schedule(
         _inverse_time,
-        "1 / (t + 1), t the finished epochs",
+        "1 / (t + 1), where t is the number of finished epochs",
         'H. Robbins and S. Monro, "A stochastic approximation method", Annals of'
         " Mathematical Statistics 1951.",
-        use="For convex problems, where the theory has it. Often too fast for "
+        use="For convex problems, for which theory recommends it. Often too fast for "
         "deep networks.",
     ),
     "step": Schedule(
         _step,
-        "gamma^(t // every), t the finished epochs",
+        "gamma^(t // every), where t is the number of finished epochs",
         'K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image'
         ' recognition", CVPR 2016, sec. 3.4.',
-        use="Where you know when the loss levels off.",
+        use="If you know when the loss levels off.",
         constraints={
             "gamma": _FACTOR,
             "every": [Interval(Integral, 1, None, closed="left")],
@@ -175,10 +176,10 @@ SCHEDULES: dict[str, Schedule] = {
     ),
     "exponential": Schedule(
         _exponential,
-        "gamma^t, t the finished epochs",
+        "gamma^t, where t is the number of finished epochs",
         'A. Senior, G. Heigold, M. Ranzato and K. Yang, "An empirical study of learning'
         ' rates in deep neural networks for speech recognition", ICASSP 2013.',
-        use="As step, but smooth.",
+        use="Like step, but smooth.",
         constraints={"gamma": _FACTOR},
     ),
     "cosine": Schedule(
@@ -186,18 +187,19 @@ SCHEDULES: dict[str, Schedule] = {
         "half a cosine from 1 to final, over max_iter epochs",
         'I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm'
         ' restarts", ICLR 2017, eq. 5 without restarts.',
-        use="The first to try when max_iter is the budget: it ends at a rate near "
-        "0, without further choices.",
+        use="The first to try if max_iter is the budget: the rate ends near 0, and "
+        "nothing else needs to be chosen.",
         per_batch=True,
         constraints={"final": _END},
     ),
     "one_cycle": Schedule(
         _one_cycle,
-        "from initial to 1 at the part peak of max_iter epochs, then down to final",
+        "from initial up to 1 after the fraction peak of max_iter epochs, then down to"
+        " final",
         'L. Smith and N. Topin, "Super-convergence: very fast training of neural'
         ' networks using large learning rates", SPIE 2019; annealed by cosines.',
-        use="For few epochs and a large rate; it brings a warm-up of its own. Use "
-        "it with sgd and momentum, or adamw.",
+        use="For few epochs and a large rate; it includes a warm-up. Use it with sgd "
+        "and momentum, or with adamw.",
         per_batch=True,
         constraints={
             "peak": [Interval(Real, 0, 1, closed="neither")],
@@ -221,23 +223,23 @@ def get_schedule(
     Parameters
     ----------
     learning_rate : str or callable
-        Key of `SCHEDULES`, or a function of the fraction of training that gives the
-        factor on the initial rate.
+        Key of `SCHEDULES`, or a function of the finished fraction of training that
+        returns the factor on the initial rate.
     warmup : float, default=0.0
-        Part of the training in which the rate grows in proportion to the fraction of
-        it (P. Goyal et al., "Accurate, large minibatch SGD", arXiv 2017, sec. 2.2).
+        Fraction of training in which the factor is multiplied by a ramp from 0 to 1
+        (P. Goyal et al., "Accurate, large minibatch SGD", arXiv 2017, sec. 2.2).
     **params : dict
-        Parameters of the row.
+        Parameters of the schedule.
 
     Returns
     -------
     schedule : Schedule
-        Whose `factor` is a function of `Progress` alone.
+        The row, with a `factor` that is a function of `Progress` alone.
     """
     if callable(learning_rate):
         row = Schedule(
             lambda progress: learning_rate(progress.fraction),
-            "a schedule of one's own",
+            "a user's schedule",
             inspect.getdoc(learning_rate) or "",
             per_batch=True,
         )
@@ -250,7 +252,7 @@ def get_schedule(
 
 @dataclass(frozen=True)
 class _Factor:
-    """A factor with its parameters bound; equal to another of equal ones."""
+    """A factor with its parameters bound, compared by value."""
 
     learning_rate: str | Callable[[float], float]
     factor: Callable[..., float]
@@ -261,7 +263,7 @@ class _Factor:
         value = self.factor(progress, **self.params)
         if not isinstance(value, Real) or not 0 <= value < math.inf:
             raise ValueError(
-                "learning_rate must give finite factors >= 0 on the rate, however: "
+                "learning_rate must return finite factors >= 0 on the rate, got "
                 f"{value!r} from {self.learning_rate!r} at {progress}."
             )
         if self.warmup:

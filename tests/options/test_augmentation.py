@@ -365,18 +365,18 @@ def test_what_a_callable_gives_takes_the_dtype_of_the_batch():
 
 
 RETURNS = [
-    (lambda X, y: X, r"must return a tuple \(X, y\), however: tensor"),
+    (lambda X, y: X, r"must return a tuple \(X, y\), got tensor"),
     (lambda X, y: (X, y, None), r"must return a tuple \(X, y\)"),
-    (lambda X, y: (X.numpy(), y), "X as a tensor, however: .*ndarray"),
-    (lambda X, y: (X, None), "y as a tensor, however: .*NoneType"),
-    (lambda X, y: (X[1:], y), r"X of shape \(8, 30\), however: \(7, 30\)"),
-    (lambda X, y: (X[:, 1:], y), r"X of shape \(8, 30\), however: \(8, 29\)"),
-    (lambda X, y: (X, y[1:]), r"y of shape \(8,\), however: \(7,\)"),
+    (lambda X, y: (X.numpy(), y), "X as a tensor, got .*ndarray"),
+    (lambda X, y: (X, None), "y as a tensor, got .*NoneType"),
+    (lambda X, y: (X[1:], y), r"X of shape \(8, 30\), got shape \(7, 30\)"),
+    (lambda X, y: (X[:, 1:], y), r"X of shape \(8, 30\), got shape \(8, 29\)"),
+    (lambda X, y: (X, y[1:]), r"y of shape \(8,\), got shape \(7,\)"),
     (
         lambda X, y: (X, F.one_hot(y, 3)[1:]),
-        r"y of shape \(8, 3\), however: \(7, 3\)",
+        r"y of shape \(8, 3\), got shape \(7, 3\)",
     ),
-    (lambda X, y: (X, y.double()), "class indices, integers, .* torch.float64"),
+    (lambda X, y: (X, y.double()), "class indices of an integer .* torch.float64"),
 ]
 
 
@@ -390,7 +390,7 @@ def test_callable_must_keep_the_batch(returns, message):
 
 def test_callable_must_keep_the_outputs():
     augment = get_augmentation(lambda X, y, generator: (X, y[:, :2]), N_FEATURES)
-    with pytest.raises(ValueError, match=r"y of shape \(8, 3\), however: \(8, 2\)"):
+    with pytest.raises(ValueError, match=r"y of shape \(8, 3\), got shape \(8, 2\)"):
         augment(*_batch(), _generator())
 
 
@@ -420,12 +420,16 @@ ERRORS = [
     ("rotate", {"max_degrees": 5}, "augmentation='rotate' needs"),
     ("shift", {"image_shape": 30}, "'image_shape' parameter"),
     ("shift", {"image_shape": "30"}, "'image_shape' parameter"),
-    ("shift", {"image_shape": (30,)}, "positive integers, however: image_shape=(30,)."),
+    ("shift", {"image_shape": (30,)}, "positive integers, got (30,)."),
     ("shift", {"image_shape": (1, 1, 5, 6)}, "(height, width) or (height, width, ch"),
-    ("shift", {"image_shape": (5.0, 6)}, "positive integers, however"),
-    ("shift", {"image_shape": (-5, -6)}, "positive integers, however"),
-    ("shift", {"image_shape": (5, 5)}, "image_shape=(5, 5) has 25, X has 30."),
-    ("shift", {"image_shape": (5, 6, 3)}, "image_shape=(5, 6, 3) has 90, X has 30."),
+    ("shift", {"image_shape": (5.0, 6)}, "positive integers, got"),
+    ("shift", {"image_shape": (-5, -6)}, "positive integers, got"),
+    ("shift", {"image_shape": (5, 5)}, "got 25 values for (5, 5) and 30 features."),
+    (
+        "shift",
+        {"image_shape": (5, 6, 3)},
+        "got 90 values for (5, 6, 3) and 30 features.",
+    ),
 ]
 
 

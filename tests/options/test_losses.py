@@ -422,9 +422,9 @@ WRONG = [
 
 @pytest.mark.parametrize("loss", WRONG)
 @pytest.mark.parametrize("n_members", [1, 2])
-def test_a_callable_must_give_a_loss_per_row(loss, n_members, rng):
+def test_a_callable_must_return_a_loss_per_row(loss, n_members, rng):
     X, y = rng.normal(size=(N, 4)), rng.normal(size=(N, 2))
-    with pytest.raises(ValueError, match=r"must give a loss per row, of shape \("):
+    with pytest.raises(ValueError, match=r"must return a loss per row, of shape \("):
         MLPRegressor(loss, n_members=n_members).fit(X, y)
 
 

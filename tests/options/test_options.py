@@ -190,7 +190,7 @@ ILLEGAL = [
     ({"learning_rate": lambda progress: np.nan}, "finite factors >= 0"),
     ({"learning_rate": lambda progress: None}, "finite factors >= 0"),
     ({"loss": torch.nn.MSELoss}, "function of two tensors"),
-    ({"loss": lambda raw, y: 1.0}, "must give a tensor"),
+    ({"loss": lambda raw, y: 1.0}, "must return a tensor"),
     ({"loss": lambda raw, y: torch.ones(len(raw))}, "must depend on the outputs"),
     ({"augmentation_params": {"scale": 1.0}}, "augmentation_params for None"),
     ({"augmentation": "noise", "augmentation_params": {1: 2}}, "may hold"),
