@@ -211,7 +211,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
         if not is_integer(layer) or not -n_layers <= layer < n_layers:
             raise ValueError(
                 f"layer must be an integer in [{-n_layers}, {n_layers}), as there are "
-                f"{n_layers} hidden layer(s), however: {layer=}."
+                f"{n_layers} hidden layer(s), got {layer=}."
             )
         return hidden_values(self.net_, X, layer % n_layers + 1)
 

@@ -50,7 +50,7 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
             if is_multilabel and set(unique_labels(classes)) != set(self.classes_):
                 raise ValueError(
                     "classes must be the columns of `y` where each sample has several "
-                    f"labels, {self.classes_}, however: {classes}."
+                    f"labels, {self.classes_}, got {classes}."
                 )
 
     def _weigh_by_targets(self, weight, y, is_incremental):
@@ -71,19 +71,19 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
             return self.class_weight
         if self._targets.is_multilabel:
             raise ValueError(
-                "class_weight as a dict is for one label a sample, and for several it "
-                f"must be 'balanced', however: class_weight={self.class_weight}."
+                "class_weight must be 'balanced' or None where samples have several "
+                f"labels, got class_weight={self.class_weight}."
             )
         unknown = [c for c in self.class_weight if c not in self.classes_]
         if unknown:
             raise ValueError(
-                f"class_weight may hold the classes {self.classes_.tolist()}, "
-                f"however: {unknown}."
+                f"class_weight must have keys of the classes {self.classes_.tolist()}, "
+                f"got {unknown}."
             )
         for weight in self.class_weight.values():
             if not isinstance(weight, Real) or not 0 <= weight < np.inf:
                 raise ValueError(
-                    "class_weight must hold finite numbers >= 0, however: "
+                    "class_weight must have finite values >= 0, got "
                     f"{self.class_weight}."
                 )
         present = set(np.unique(y).tolist())

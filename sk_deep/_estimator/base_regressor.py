@@ -68,7 +68,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         if n_columns > 1 and n_targets > 1:
             raise ValueError(
                 f"loss={self.loss!r} with loss_params={self.loss_params} gives several "
-                f"columns for one target, however: y has {n_targets}."
+                f"columns for one target, got y with {n_targets} targets."
             )
         return n_columns * n_targets
 
@@ -174,7 +174,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         if not 0 < coverage < 1 or coverage * (n_rows + 1) > n_rows:
             raise ValueError(
                 f"coverage must be in (0, {n_rows} / {n_rows + 1}] with {n_rows} "
-                f"training rows, however: {coverage=}."
+                f"training rows, got {coverage=}."
             )
         place = int(np.ceil(coverage * (n_rows + 1))) - 1
         values = self.predict(X)

@@ -260,9 +260,9 @@ def _embeddings(estimator) -> dict[str, Any]:
     categories = encoder.embedded_categories
     if categories and estimator.augmentation is not None:
         raise ValueError(
-            "augmentation acts on numbers, and not on codes of categories, however: "
-            f"augmentation={estimator.augmentation!r}, and there are columns of more "
-            f"than max_one_hot={estimator.max_one_hot} levels."
+            "augmentation acts on numbers, not on codes of categories, got "
+            f"augmentation={estimator.augmentation!r} and columns of more than "
+            f"max_one_hot={estimator.max_one_hot} levels."
         )
     return {"categories": categories, "n_periodic": encoder.n_periodic}
 
@@ -273,9 +273,7 @@ def _dropout(estimator, activations: list) -> dict[str, Any]:
     row = DROPOUTS[name]
     dropout = checks.per_layer(estimator.dropout, len(activations), "dropout")
     if not all(isinstance(p, Real) and 0 <= float(p) < 1 for p in dropout):
-        raise ValueError(
-            f"dropout must be in [0, 1), however: dropout={estimator.dropout}."
-        )
+        raise ValueError(f"dropout must be in [0, 1), got dropout={estimator.dropout}.")
     params = check_params(
         "dropout_params", name, estimator.dropout_params, row.constraints
     )
@@ -324,13 +322,13 @@ def dtype(estimator, X, n_weights: int, n_rows: int) -> str:
 
 def processes(estimator) -> ProcessGroup | None:
     """Find the processes that train together; None is this one alone."""
-    found = process_group(estimator.accelerator)
-    if found is not None and checks.mixes_rows(estimator):
+    group = process_group(estimator.accelerator)
+    if group is not None and checks.mixes_rows(estimator):
         raise ValueError(
-            f"normalization={estimator.normalization!r} needs whole batches, however: "
-            f"{found.size} processes of an accelerator share each."
+            f"normalization={estimator.normalization!r} needs whole batches, got an "
+            f"accelerator of {group.size} processes that share each batch."
         )
-    return found
+    return group
 
 
 def device(estimator) -> str:
@@ -339,8 +337,8 @@ def device(estimator) -> str:
     if estimator.accelerator is not None:
         if name != "auto":
             raise ValueError(
-                "device must be 'auto' with an accelerator, which knows its device, "
-                f"however: {name!r}."
+                "device must be 'auto' with an accelerator, which has its own device, "
+                f"got {name!r}."
             )
         return str(torch.empty(0, device=estimator.accelerator.device).device)
     # NOTE[DIFF] automatic device: scikit-learn trains on the CPU
@@ -350,7 +348,7 @@ def device(estimator) -> str:
         kind = torch.device(name).type
     except RuntimeError as error:
         raise ValueError(
-            f"device must be 'auto' or a device of torch, however: {name!r}."
+            f"device must be 'auto' or a device of torch, got {name!r}."
         ) from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(f"device={name!r} was requested, none available.")
@@ -361,7 +359,7 @@ def device(estimator) -> str:
             "n_jobs, or the start method 'spawn'."
         )
     try:
-        torch.Generator(name)  # as a network has; of a device that is not there none
+        torch.Generator(name)  # fails for a device that is not there
     except RuntimeError as error:
         raise RuntimeError(f"device={name!r} was requested, none available.") from error
     return name
@@ -374,7 +372,7 @@ def solver(estimator) -> Solver:
         and issubclass(estimator.solver, torch.optim.Optimizer)
     ):
         raise ValueError(
-            "solver must be a name or a subclass of torch.optim.Optimizer, however: "
+            "solver must be a name or a subclass of torch.optim.Optimizer, got "
             f"{estimator.solver!r}."
         )
     row = get_solver(estimator.solver)
@@ -383,7 +381,7 @@ def solver(estimator) -> Solver:
         check_params(*given, row.constraints)
     else:
         check_names(*given, row.legal_params(estimator))
-    if row.optimizer is None:
+    if row.full_batch:
         checks.check_full_batch(estimator)
     return row
 
@@ -404,19 +402,19 @@ def _schedule(estimator, row: Solver) -> Schedule:
     name = estimator.learning_rate
     if isinstance(name, str) and name in row.leaves_inert:
         name = INERT_SCHEDULE
-    if row.optimizer is None and name != INERT_SCHEDULE:
+    if row.full_batch and name != INERT_SCHEDULE:
         raise ValueError(
-            f"solver={estimator.solver!r} has no learning rate to schedule, however: "
+            f"solver={estimator.solver!r} has no learning rate to schedule, got "
             f"learning_rate={name!r}."
         )
-    known = None if callable(name) else SCHEDULES[name]
-    legal = dict(known.constraints) if known else {}
-    if row.optimizer is not None:
+    schedule = None if callable(name) else SCHEDULES[name]
+    legal = dict(schedule.constraints) if schedule else {}
+    if not row.full_batch:
         legal.update(WARMUP)
     params = check_params(
         "schedule_params", estimator.learning_rate, estimator.schedule_params, legal
     )
-    if known and known.takes_power_t:
+    if schedule and schedule.takes_power_t:
         params["power_t"] = estimator.power_t
     return get_schedule(name, **params)
 
@@ -455,15 +453,15 @@ def callbacks(estimators: Sequence) -> list[Callback]:
     callbacks : list of Callback
         Of skorch.
     """
-    first, found = estimators[0], list[Callback]()
+    first, built = estimators[0], list[Callback]()
     if first.gradient_clip is not None:
-        found.append(GradientClip(_of_each(estimators, "gradient_clip")))
+        built.append(GradientClip(_of_each(estimators, "gradient_clip")))
     if first.max_norm is not None:
-        found.append(MaxNorm(_of_each(estimators, "max_norm")))
+        built.append(MaxNorm(_of_each(estimators, "max_norm")))
     if checks.drops(first):
         row = DROPOUT_SCHEDULES[first.dropout_schedule]
-        found.append(DropoutAnnealing(row.factor))
-    return found
+        built.append(DropoutAnnealing(row.factor))
+    return built
 
 
 def _of_each(estimators: Sequence, name: str) -> Any:

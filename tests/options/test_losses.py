@@ -349,7 +349,7 @@ ILLEGAL = [
         "quantile",
         {"quantile": [0.1, 0.9]},
         np.ones((2, 2)),
-        r"'quantile' .* several columns for one target, however: y has 2",
+        r"'quantile' .* several columns for one target, got y with 2",
     ),
 ]
 

@@ -174,7 +174,7 @@ ILLEGAL = [
     ({"solver": "lbfgs", "schedule_params": {"warmup": 0.1}}, "may hold"),
     ({"scoring": "accuracy"}, "early_stopping=False"),
     ({"normalization": "batch", "batch_size": 1}, "at least 2 samples"),
-    ({"class_weight": {11: 2.0}}, "class_weight may hold the classes"),
+    ({"class_weight": {11: 2.0}}, "class_weight must have keys of the classes"),
     ({"class_weight": {0: -1.0}}, "finite numbers >= 0"),
     ({"class_weight": {0: np.nan}}, "finite numbers >= 0"),
     ({"dropout": ["a"]}, r"dropout must be in \[0, 1\)"),
