@@ -21,15 +21,15 @@ def check_columns(X) -> None:
     """
     # NOTE[DIFF] columns of dates: scikit-learn takes the numbers behind them
     if getattr(getattr(X, "dtype", None), "kind", "") in ("m", "M"):
-        raise ValueError(f"Input X must have numbers, however: {X.dtype}.")
+        raise ValueError(f"Input X must have numbers, got dtype {X.dtype}.")
     if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
         return
     columns = enumerate(zip(X.columns, X.dtypes, strict=True))
     others = [name for i, (name, dtype) in columns if not _is_of_numbers(X, i, dtype)]
     if others:
         raise ValueError(
-            "Input X must have columns of numbers, however: could not convert the text,"
-            f" dates or categories in {', '.join(map(repr, others))} to float. Name "
+            "Input X must have columns of numbers, got text, dates or categories in "
+            f"{', '.join(map(repr, others))}: could not convert them to float. Name "
             "them in categorical_features, or encode them before, by a "
             "ColumnTransformer with OneHotEncoder or OrdinalEncoder."
         )

@@ -14,7 +14,7 @@ from sk_deep._estimator import plan
 from sk_deep.callbacks import Tasks
 
 # A progress bar is drawn ten times a second, and each task that it counts may take
-# 0.1 ms of several processes: shorter tasks would be dear, and nobody would see them.
+# 0.1 ms of several processes: shorter tasks would cost much, and nobody would see them.
 _SECONDS = 0.02
 _SECONDS_OF_A_STEP = 1e-4  # at least, and in addition for each weight and row:
 _SECONDS_OF_A_PRODUCT = 1e-10
@@ -22,16 +22,16 @@ _SECONDS_OF_A_PRODUCT = 1e-10
 
 @contextlib.contextmanager
 def tell_callbacks(caller, trial, net, *, X, rows, sample_weight):
-    """Tell scikit-learn's callbacks of a fit, if there are any.
+    """Call scikit-learn's callbacks around a fit, if there are any.
 
     Parameters
     ----------
     caller : estimator or None
-        The user's estimator, on which callbacks may be set; None tells nobody.
+        The user's estimator, whose callbacks are called; None calls none.
     trial : estimator
         The copy of it that is trained, and fitted at the end.
     net : Net
-        What trains.
+        The net that is trained.
     X : array-like
         The inputs as the user gave them.
     rows : CheckedRows
@@ -51,8 +51,8 @@ def tell_callbacks(caller, trial, net, *, X, rows, sample_weight):
     n_epochs = (
         _epochs_in_a_task(trial, net, rows) if all(map(only_counts, callbacks)) else 1
     )
-    # of L-BFGS, each member has a search of its own
-    n_searches = trial.n_members if net.optimizer is None else 1
+    # with a full-batch solver, each member is trained by itself
+    n_searches = trial.n_members if net.solver.full_batch else 1
     max_subtasks = n_searches * -(-trial.max_iter // n_epochs)
     tasks = Tasks(
         begin_fit_context(caller, max_subtasks),
@@ -82,7 +82,7 @@ def _metadata(rows, sample_weight):
 def _epochs_in_a_task(trial, net, rows):
     """Estimate how many epochs to count as one."""
     n_rows = rows.X.shape[0]
-    is_full_batch = net.optimizer is None
+    is_full_batch = net.solver.full_batch
     n_steps = 1 if is_full_batch else n_rows / plan.batch_size(trial, n_rows)
     seconds = n_steps * _SECONDS_OF_A_STEP
     seconds += net.module_.flat.numel() * n_rows * _SECONDS_OF_A_PRODUCT
@@ -90,10 +90,10 @@ def _epochs_in_a_task(trial, net, rows):
 
 
 def attributes(estimator):
-    """Tell how a copy of an estimator becomes another: by all attributes in one."""
-    own = {
+    """Return the whole `__dict__` under one key; scikit-learn sets it on its copy."""
+    copied = {
         name: value.copy() if isinstance(value, list) else value  # the curves
         for name, value in vars(estimator).items()
         if name != PARENT_TASK
     }
-    return {"__dict__": own}
+    return {"__dict__": copied}

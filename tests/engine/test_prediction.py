@@ -102,14 +102,14 @@ def test_hidden_values_are_without_noise(data):
 
 @pytest.mark.parametrize("layer", [3, -4, 100, 1.0, True, "a"])
 def test_a_layer_that_is_not_there(layer, data):
-    message = rf"an integer in \[-3, 3\), .* 3 hidden layer\(s\), however: {layer=}"
+    message = rf"an integer in \[-3, 3\), .* 3 hidden layer\(s\), got {layer=}"
     with pytest.raises(ValueError, match=message):
         _fit(data).transform_hidden(data[0], layer)
 
 
 def test_no_hidden_layer(data):
     model = _fit(data, hidden_layer_sizes=(), activation="relu")
-    with pytest.raises(ValueError, match=r"0 hidden layer\(s\), however: layer=-1"):
+    with pytest.raises(ValueError, match=r"0 hidden layer\(s\), got layer=-1"):
         model.transform_hidden(data[0])
 
 
