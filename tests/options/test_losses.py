@@ -332,9 +332,9 @@ def test_reported_loss_of_several_quantiles(rng):
 
 ILLEGAL = [
     # loss, parameters, targets, message
-    ("poisson", None, [-1.0, 2.0], r"loss='poisson' needs y >= 0, however: min\(y\)=-"),
-    ("gamma", None, [-1.0, 2.0], r"loss='gamma' needs y > 0, however: min\(y\)=-1"),
-    ("gamma", None, [0.0, 2.0], r"loss='gamma' needs y > 0, however: min\(y\)=0"),
+    ("poisson", None, [-1.0, 2.0], r"loss='poisson' needs y >= 0, got min\(y\)=-"),
+    ("gamma", None, [-1.0, 2.0], r"loss='gamma' needs y > 0, got min\(y\)=-1"),
+    ("gamma", None, [0.0, 2.0], r"loss='gamma' needs y > 0, got min\(y\)=0"),
     ("huber", {"gamma": 1.0}, None, r"'huber' may hold \['delta'\].*\['gamma'\]"),
     ("squared_error", {"delta": 1.0}, None, r"may hold \[\], however: \['delta'\]"),
     ("huber", {"delta": 0.0}, None, "'delta' parameter of loss_params for 'huber'"),
