@@ -163,7 +163,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
             train(trial)
         except KeyboardInterrupt:
             # NOTE[DIFF] interrupt: scikit-learn warns and returns
-            if vars(trial).get("net_") is not vars(self).get("net_"):
+            if getattr(trial, "net_", None) is not getattr(self, "net_", None):
                 self._become(trial)
             raise
         except Exception as error:

@@ -208,5 +208,6 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation: representing
         model uncertainty in deep learning", ICML 2016.
         """
-        samples = self._targets.decode(self._samples(X, n_samples, random_state))
+        outputs = self._samples(X, n_samples, random_state)
+        samples = self._targets.decode(outputs)
         return samples[..., 0] if self.n_outputs_ == 1 else samples
