@@ -17,6 +17,7 @@ from sk_deep._compat import (
     validate_parameter_constraints,
 )
 from sk_deep._estimator import checks, plan
+from sk_deep._estimator.finding import last_step
 from sk_deep._regressor import MLPRegressor
 from sk_deep._stacks.members import (
     freeze,
@@ -86,8 +87,8 @@ def make_task(
     """
     try:
         model.set_params(**clone(parameters, safe=False))
-        is_pipeline = type(model) is Pipeline
-        network = model.steps[-1][1] if is_pipeline else model
+        is_pipeline = type(model) is Pipeline  # a subclass may fit in its own way
+        network = last_step(model, nested=False)[0] if is_pipeline else model
         if type(network) not in _NETWORKS:
             return f"{type(network).__name__} is no network of sk_deep"
         validate_parameter_constraints(

@@ -8,18 +8,13 @@ import torch
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from sk_deep._compat import BaseSearchCV, columns_of_transformers
+from sk_deep._compat import columns_of_transformers
+from sk_deep._estimator.finding import best_estimator
 
 
 def plain(estimator: Any) -> Any:
     """Take the best estimators of searches, and the steps of a pipeline that act."""
-    if isinstance(estimator, BaseSearchCV):
-        if not hasattr(estimator, "best_estimator_"):
-            raise ValueError(
-                "a search must have refitted its best estimator to be exported, "
-                f"however: refit={estimator.refit!r}."
-            )
-        return plain(estimator.best_estimator_)
+    estimator = best_estimator(estimator)
     if isinstance(estimator, Pipeline):
         return Pipeline([(name, plain(step)) for name, step in _acting(estimator)])
     return estimator

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sk_deep._engine.unit_states import unit_states
+from sk_deep._estimator.finding import inputs_of_network
 from sk_deep.activations import get_activation
-from sk_deep.plots._networks import fitted_network, inputs_of_network
+from sk_deep.plots._networks import fitted_network
 from sk_deep.plots._shapes import grid, unit_shapes
 from sk_deep.plots._style import (
     COLORS,
@@ -142,15 +143,16 @@ class ActivationDisplay:
             If the estimator is not fitted.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
-        net = fitted_network(estimator).net_
+        mlp = fitted_network(estimator)
+        net = mlp.net_
         names = net.module_.architecture.activation
         if not names:
             raise ValueError(
-                "The network must have a hidden layer, however: hidden_layer_sizes=()."
+                "estimator must have a hidden layer, got hidden_layer_sizes=()."
             )
         fractions = {}
         if X is not None:
-            X = inputs_of_network(estimator, X)
+            X = mlp._check_inputs(inputs_of_network(estimator, X))
             dead, saturated = zip(*unit_states(net, X), strict=True)
             fractions["dead"] = np.array([units.mean() for units in dead])
             fractions["saturated"] = np.array([units.mean() for units in saturated])

@@ -8,8 +8,9 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from sk_deep._estimator.checks import is_full_batch
+from sk_deep._estimator.finding import best_estimator, find_network
 from sk_deep.callbacks import LayerMonitor
-from sk_deep.plots._networks import layer_names, network_in, unwrap
+from sk_deep.plots._networks import layer_names
 from sk_deep.plots._style import (
     LINE_STYLES,
     check_matplotlib,
@@ -123,16 +124,16 @@ class GradientFlowDisplay:
             If the estimator is not fitted, and X and y are not given.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
-        network = network_in(estimator)
-        record = getattr(network, "gradient_norm_curve_", None)
+        mlp, _ = find_network(estimator, searches=True)
+        record = getattr(mlp, "gradient_norm_curve_", None)
         if record is None and X is not None and y is not None:
-            record = _watch(unwrap(estimator), X, y)
+            record = _watch(best_estimator(estimator), X, y)
         elif record is None:
-            check_is_fitted(network)
+            check_is_fitted(mlp)
             raise ValueError(
-                "The estimator must have a record of its gradients, or X and y must be "
-                "given to fit a clone that records them, however: it has none. To have "
-                "one, fit it with callbacks=[sk_deep.callbacks.LayerMonitor()]."
+                "X and y must be given for an estimator without a record of its "
+                "gradients: a clone is fitted to record them. Or fit the estimator "
+                "with callbacks=[sk_deep.callbacks.LayerMonitor()]."
             )
         return cls(np.array(record), name=name).plot(ax)
 
@@ -205,13 +206,13 @@ class GradientFlowDisplay:
 def _watch(estimator: Any, X: Any, y: Any) -> Any:
     """Fit a clone with a monitor, and take its record."""
     watched = clone(estimator)
-    network = network_in(watched)
-    if is_full_batch(network):
+    mlp, _ = find_network(watched, searches=True)
+    if is_full_batch(mlp):
         raise ValueError(
-            "The estimator must be trained in epochs, however: solver="
-            f"{network.solver!r} is not."
+            f"estimator must be trained in epochs, got solver={mlp.solver!r}."
         )
-    callbacks = network.callbacks or []
+    callbacks = mlp.callbacks or []
     if not any(isinstance(callback, LayerMonitor) for callback in callbacks):
-        network.set_params(callbacks=[*callbacks, LayerMonitor()])
-    return network_in(watched.fit(X, y)).gradient_norm_curve_
+        # as an attribute: the constructors for tables do not take it
+        mlp.callbacks = [*callbacks, LayerMonitor()]
+    return find_network(watched.fit(X, y), searches=True)[0].gradient_norm_curve_

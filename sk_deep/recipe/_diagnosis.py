@@ -9,9 +9,9 @@ import pandas as pd
 from sklearn import config_context
 from sklearn.utils import check_random_state
 
-from sk_deep._estimator.base import BaseMLP
+from sk_deep._estimator.finding import find_network
 from sk_deep.plots import DiagnosisDisplay
-from sk_deep.recipe._measure import Measurements, Study, measure, network_of
+from sk_deep.recipe._measure import Measurements, Study, measure
 from sk_deep.recipe._moves import Suggestion
 from sk_deep.recipe._report import html, text
 from sk_deep.recipe._rules import RULES, Case, Evidence
@@ -273,7 +273,8 @@ def diagnose(
     >>> diagnosis.suggestions[0].parameters
     ('learning_rate_init',)
     """
-    _check(estimator, X_test, y_test)
+    mlp, _ = find_network(estimator, nested=False)
+    _check_test_data(X_test, y_test)
     # weights go to the network, whatever it requests
     with config_context(enable_metadata_routing=False):
         study = Study(
@@ -285,7 +286,7 @@ def diagnose(
             sample_weight=sample_weight,
             random_state=check_random_state(random_state),
         )
-        fitted = estimator if network_of(estimator).__sklearn_is_fitted__() else None
+        fitted = estimator if mlp.__sklearn_is_fitted__() else None
         test = None if X_test is None else (X_test, y_test)
         measured = measure(study, fitted=fitted, test=test)
         verdicts = list(_find_verdicts(study, measured))
@@ -293,16 +294,10 @@ def diagnose(
     return Diagnosis(type(study.network).__name__, measured, verdicts)
 
 
-def _check(estimator: Any, X_test: Any, y_test: Any) -> None:
-    network = network_of(estimator)
-    if not isinstance(network, BaseMLP):
-        raise ValueError(
-            "estimator must be a network of sk_deep, or a Pipeline that ends in one, "
-            f"however: {network!r}."
-        )
+def _check_test_data(X_test: Any, y_test: Any) -> None:
     if (X_test is None) != (y_test is None):
         missing = "X_test" if X_test is None else "y_test"
-        raise ValueError(f"X_test and y_test go together, however: {missing} is None.")
+        raise ValueError(f"X_test and y_test need each other, got {missing}=None.")
 
 
 def _find_verdicts(study: Study, measured: Measurements) -> Iterator[Verdict]:

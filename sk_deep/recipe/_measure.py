@@ -26,6 +26,7 @@ from sk_deep._compat import num_samples, safe_split
 from sk_deep._data.columns import reads_columns
 from sk_deep._engine.unit_states import unit_states
 from sk_deep._estimator import checks, plan
+from sk_deep._estimator.finding import find_network, inputs_of_network, last_step
 from sk_deep._estimator.inputs import fit_columns
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import DivergenceError
@@ -179,7 +180,7 @@ class Study:
     """
 
     def __init__(self, estimator, X, y, *, cv, scoring, sample_weight, random_state):
-        self.prefix = prefix_of(estimator)
+        _, self.prefix = find_network(estimator, nested=False)
         self.estimator = clone(estimator)
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         if self.network.random_state is None:
@@ -211,7 +212,7 @@ class Study:
     @property
     def network(self):
         """The network, which is the last step of a pipeline."""
-        return network_of(self.estimator)
+        return find_network(self.estimator, nested=False)[0]
 
     def facts(self, n_features: int) -> Facts:
         """Tell what moves may ask of the data, which the network gets."""
@@ -224,7 +225,7 @@ class Study:
     def fold(self, train: NDArray, test: NDArray) -> FittedSplit:
         """Fit a copy on the rows of a split, and watch it."""
         model = clone(self.estimator)
-        network = network_of(model)
+        network, _ = find_network(model)
         if not checks.is_full_batch(network):
             watched = [*(network.callbacks or []), LayerMonitor()]
             network.set_params(callbacks=watched)
@@ -273,7 +274,8 @@ class Study:
         """Name the weights of all rows as the fit of a model does."""
         if self.sample_weight is None:
             return {}
-        return {f"{prefix_of(model)}sample_weight": self.sample_weight}
+        _, prefix = last_step(model, nested=False)
+        return {f"{prefix}sample_weight": self.sample_weight}
 
     def _weights(self, rows) -> dict[str, Any]:
         if self.sample_weight is None:
@@ -374,7 +376,7 @@ class Study:
         present = present_rate(network)
         rates = [present * factor for factor in RATE_FACTORS]
         model = clone(self.estimator)
-        network_of(model).set_params(max_iter=n_epochs, n_iter_no_change=np.inf)
+        find_network(model)[0].set_params(max_iter=n_epochs, n_iter_no_change=np.inf)
         grid = {f"{self.prefix}learning_rate_init": rates}
         found = self.scores(model, grid, splits=[(train, test)], scoring=negative_loss)
         losses = np.array([-float(scores.train[0]) for scores in found])
@@ -396,16 +398,6 @@ def _dense_targets(y):
     return np.ravel(y) if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
 
 
-def prefix_of(estimator) -> str:
-    """Tell what stands before the names of the parameters of a pipeline's last step."""
-    return f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
-
-
-def network_of(estimator):
-    """Take the network, which is the last step of a pipeline."""
-    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-
-
 def _fit(network, X, y, **params) -> bool:
     """Fit a network, and tell whether a limit has ended it."""
     with warnings.catch_warnings(record=True) as caught:
@@ -425,7 +417,7 @@ def scores_in(results: dict[str, Any], n_splits: int) -> list[Scores]:
 
 def negative_loss(model, X, y) -> float:
     """Score by the training loss that a fit ended with."""
-    return -network_of(model).loss_
+    return -find_network(model)[0].loss_
 
 
 @contextlib.contextmanager
@@ -542,8 +534,8 @@ def _units(folds: Sequence[FittedSplit]) -> dict[str, Any]:
 
 def _as_fold(fitted, X) -> FittedSplit:
     """Take a fitted estimator as a fit on all rows."""
-    has_steps = isinstance(fitted, Pipeline) and len(fitted) > 1
-    return FittedSplit(network_of(fitted), fitted[:-1].transform(X) if has_steps else X)
+    mlp, _ = find_network(fitted)
+    return FittedSplit(mlp, inputs_of_network(fitted, X))
 
 
 def _scales(network, Xt) -> dict[str, Any]:

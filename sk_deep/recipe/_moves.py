@@ -16,10 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import ParameterGrid
-from sklearn.pipeline import Pipeline
 
 from sk_deep._estimator import checks, plan
-from sk_deep._estimator.base import BaseMLP
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.solvers import get_solver
@@ -153,38 +151,6 @@ def suggest(
         return None
     prefixed = {f"{prefix}{name}": values for name, values in grid.items()}
     return Suggestion(key, sentence or move.sentence, prefixed)
-
-
-def find_network(estimator: Any) -> tuple[Any, str]:
-    """Find the network in an estimator.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A network of this package, or a `Pipeline` that ends in one.
-
-    Returns
-    -------
-    network : estimator
-        The network.
-    prefix : str
-        Of its parameters among those of the estimator: ``"mlp__"``, or nothing.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    last, prefix = estimator, ""
-    while isinstance(last, Pipeline):
-        name, last = last.steps[-1]
-        prefix += f"{name}__"
-    if not isinstance(last, BaseMLP):
-        raise ValueError(
-            "the recipe is for MLPClassifier and MLPRegressor of sk_deep, and for a "
-            f"Pipeline that ends in one, however: {estimator!r}."
-        )
-    return last, prefix
 
 
 def has_parameters(network: Any, parameters: dict[str, Any]) -> bool:

@@ -16,7 +16,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sk_deep._data.columns import reads_columns
-from sk_deep.recipe._measure import Measurements, Scores, network_of, prefix_of
+from sk_deep._estimator.finding import find_network
+from sk_deep.recipe._measure import Measurements, Scores
 from sk_deep.recipe._moves import MOVES, Suggestion, suggest
 
 Evidence = dict[str, float]
@@ -59,12 +60,12 @@ class Case(NamedTuple):
     @property
     def network(self):
         """The network, which is the last step of a pipeline."""
-        return network_of(self.estimator)
+        return find_network(self.estimator, nested=False)[0]
 
     @property
     def prefix(self) -> str:
         """What stands before the names of the network's parameters."""
-        return prefix_of(self.estimator)
+        return find_network(self.estimator, nested=False)[1]
 
     # ---- scores --------------------------------------------------------------------
 

@@ -23,10 +23,11 @@ from sk_deep._compat import (
     num_samples,
 )
 from sk_deep._estimator.base import BaseMLP
+from sk_deep._estimator.finding import find_network, last_step
 from sk_deep._stacks.executor import train_in_stacks
 from sk_deep.recipe._diagnosis import diagnose
-from sk_deep.recipe._measure import network_of, scores_in
-from sk_deep.recipe._moves import Facts, Suggestion, find_network
+from sk_deep.recipe._measure import scores_in
+from sk_deep.recipe._moves import Facts, Suggestion
 from sk_deep.recipe._path import Decision
 from sk_deep.recipe._space import Space
 from sk_deep.recipe._walk import Budget, Walk
@@ -330,7 +331,8 @@ class RecipeSearchCV(BaseSearchCV):
         _, prefix = find_network(self.estimator)
         weight = fit_params.get(f"{prefix}{_WEIGHT}")
         others = fit_params.keys() - {f"{prefix}{_WEIGHT}"}
-        is_nested = not isinstance(network_of(self.estimator), BaseMLP)
+        last, _ = last_step(self.estimator, nested=False)
+        is_nested = not isinstance(last, BaseMLP)
         if others or is_nested or budget.n_candidates() < _DIAGNOSIS_FROM:
             return []
         start = time.monotonic()

@@ -17,6 +17,7 @@ from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import ParameterGrid
 
+from sk_deep._estimator.finding import find_network
 from sk_deep._stacks.members import freeze
 from sk_deep.recipe._moves import (
     MOVES,
@@ -24,7 +25,6 @@ from sk_deep.recipe._moves import (
     TRAINING,
     Facts,
     Suggestion,
-    find_network,
     is_same,
 )
 from sk_deep.recipe._path import (

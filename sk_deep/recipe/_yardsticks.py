@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from sk_deep._compat import num_samples
 from sk_deep._data.columns import reads_columns
+from sk_deep._estimator.finding import replace_network
 from sk_deep._estimator.inputs import check_inputs, fit_columns
 
 _PLAIN = {"hidden_layer_sizes": (128,), "max_iter": 100}
@@ -98,18 +99,10 @@ def training_scores(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # how a yardstick is made is not our matter
             try:
-                model = _in_place(estimator, make_pipeline(*columns(network), model))
+                model = make_pipeline(*columns(network), model)
+                model = replace_network(estimator, model)
                 scores = cross_validate(model, y=y, return_train_score=True, **evaluate)
                 found[name] = float(np.mean(scores["train_score"]))
             except ValueError:  # all fits fail, as scikit-learn puts it
                 found[name] = np.nan
     return found
-
-
-def _in_place(estimator, model):
-    """Put a model into the place of the network."""
-    if not hasattr(estimator, "steps"):
-        return model
-    pipeline = clone(estimator)
-    name, last = pipeline.steps[-1]
-    return pipeline.set_params(**{name: _in_place(last, model)})

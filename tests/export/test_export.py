@@ -469,7 +469,7 @@ ERRORS = [
         GridSearchCV(classifier(), GRID, cv=2, refit=False).fit(X, Y["binary"]),
         {},
         ValueError,
-        "^a search must have refitted .*, however: refit=False",
+        "^the search must have refitted .*, got refit=False",
     ),
     (
         make_pipeline(FunctionTransformer(np.abs), classifier()).fit(X, Y["binary"]),

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 from scipy import special
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
@@ -20,7 +21,12 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import sk_deep
-from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor
+from sk_deep import (
+    BatchedGridSearchCV,
+    MLPClassifier,
+    MLPRegressor,
+    TabularMLPClassifier,
+)
 from sk_deep._engine.unit_states import unit_states
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.plots import (
@@ -47,6 +53,14 @@ def _close_figures():
 def data(rng):
     X = rng.normal(size=(N, N_FEATURES))
     return X, X[:, 0] - X[:, 1] ** 2
+
+
+@pytest.fixture
+def table(rng):
+    numbers = 1e3 * rng.normal(size=N)
+    letters = rng.choice(list("xyz"), size=N)
+    frame = pd.DataFrame({"number": numbers, "letter": letters})
+    return frame, (numbers > 0) ^ (letters == "x")
 
 
 def network(**params):
@@ -170,7 +184,7 @@ def test_illegal_estimators(display, data):
             display.from_estimator(estimator)
     foreign = LinearRegression().fit(*data)
     for estimator in (foreign, make_pipeline(foreign), "network"):
-        with pytest.raises(ValueError, match="must be a network of sk_deep"):
+        with pytest.raises(ValueError, match="must be an estimator of sk_deep"):
             display.from_estimator(estimator)
     search = GridSearchCV(network(), {"alpha": [0.1]}, cv=2, refit=False).fit(*data)
     with pytest.raises(ValueError, match="refit=False"):
@@ -334,13 +348,22 @@ def test_an_estimator_that_is_not_fitted_may_be_watched(data):
     np.testing.assert_array_equal(found.gradient_norms, record)
 
 
+@pytest.mark.parametrize("wrap", [lambda model: model, make_pipeline])
+def test_gradients_of_an_estimator_for_tables(wrap, table):
+    X, y = table
+    estimator = wrap(TabularMLPClassifier(max_iter=2, random_state=0))
+    display = GradientFlowDisplay.from_estimator(estimator, X, y)
+    assert np.shape(display.gradient_norms) == (2, 4)
+    assert np.all(np.asarray(display.gradient_norms) > 0)
+
+
 def test_without_a_record_and_data_both_ways_are_told(data):
     model = network(callbacks=None).fit(*data)
     for args in [(), (data[0],), (None, data[1])]:
         with pytest.raises(ValueError, match="X and y must be given") as error:
             GradientFlowDisplay.from_estimator(model, *args)
         assert "callbacks=[sk_deep.callbacks.LayerMonitor()]" in str(error.value)
-    with pytest.raises(ValueError, match="solver='lbfgs' is not"):
+    with pytest.raises(ValueError, match="trained in epochs, got solver='lbfgs'"):
         GradientFlowDisplay.from_estimator(model.set_params(solver="lbfgs"), *data)
 
 
@@ -481,6 +504,27 @@ def test_data_in_any_container(container, data):
     np.testing.assert_allclose(display.shapes[0], expected.shapes[0], atol=1e-9)
     with pytest.raises(ValueError, match="features"):
         ActivationDisplay.from_estimator(model, data[0][:, :2])
+
+
+def test_columns_are_encoded_as_the_estimator_does(data):
+    X, y = 1e4 * data[0], data[1]
+    model = network(activation="tanh", max_iter=1)
+    pipeline = make_pipeline(StandardScaler(), model).fit(X, y)
+    expected = ActivationDisplay.from_estimator(pipeline, X)
+    encoding = clone(model).set_params(numerical_scaling="standard").fit(X, y)
+    display = ActivationDisplay.from_estimator(encoding, X)
+    np.testing.assert_array_equal(expected.saturated, 0)
+    np.testing.assert_array_equal(display.saturated, 0)
+    np.testing.assert_array_equal(display.dead, expected.dead)
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, make_pipeline])
+def test_units_of_an_estimator_for_tables(wrap, table):
+    X, y = table
+    model = TabularMLPClassifier(n_members=2, max_iter=2, random_state=0)
+    display = ActivationDisplay.from_estimator(wrap(model).fit(X, y), X)
+    assert display.dead.shape == display.saturated.shape == (3,)
+    assert display.saturated.max() < 0.5
 
 
 def test_a_network_without_hidden_layers_is_refused(data):

@@ -456,15 +456,15 @@ def test_a_pipeline_with_a_memory(tmp_path):
 # ---- what is refused ---------------------------------------------------------------
 
 REFUSED = {
-    "another estimator": (LogisticRegression(), {}, "must be a network of sk_deep"),
-    "a class": (MLPClassifier, {}, "must be a network of sk_deep"),
+    "another estimator": (LogisticRegression(), {}, "must be an estimator of sk_deep"),
+    "a class": (MLPClassifier, {}, "must be an estimator of sk_deep"),
     "another pipeline": (
         make_pipeline(classifier(), LogisticRegression()),
         {},
-        "must be a network of sk_deep",
+        "must be an estimator of sk_deep",
     ),
-    "no y_test": (classifier(), {"X_test": _classes()[0]}, "y_test is None"),
-    "no X_test": (classifier(), {"y_test": _classes()[1]}, "X_test is None"),
+    "no y_test": (classifier(), {"X_test": _classes()[0]}, "got y_test=None"),
+    "no X_test": (classifier(), {"y_test": _classes()[1]}, "got X_test=None"),
     "no rows": (classifier(), {"X": np.empty((0, 5)), "y": []}, "0 sample"),
     "fewer targets": (classifier(), {"y": [0, 1]}, "inconsistent numbers of samples"),
     "few weights": (classifier(), {"sample_weight": [1.0]}, "inconsistent numbers of"),

@@ -515,7 +515,7 @@ def _two_scores(estimator, X, y):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"estimator": LogisticRegression()}, "Pipeline that ends in one, however"),
+        ({"estimator": LogisticRegression()}, "Pipeline that ends in one, got"),
         (
             {"estimator": make_pipeline(StandardScaler(), LogisticRegression())},
             "Pipeline that ends in one",
