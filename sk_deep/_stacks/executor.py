@@ -6,48 +6,42 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from joblib import effective_n_jobs
-from joblib.logger import short_format_time
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from sk_deep._compat import (
-    callbacks_on,
-    check_method_params,
     fit_and_score,
     num_samples,
     passes_callbacks_on,
     replace_executor,
-    safe_split,
     unwrap_delayed,
 )
 from sk_deep._estimator import checks, plan
 from sk_deep._stacks.job import Job
 from sk_deep._stacks.members import structure
+from sk_deep._stacks.progress import Call, is_reported, report
 from sk_deep._stacks.task import Task, TransformedSplit, fit_steps, make_task
 from sk_deep.exceptions import full_memory
 
-# Parameters and values of a stack: on the CPU they should stay in a cache.
+# bytes of the weights and values of a stack; on the CPU they must fit into a cache
 _STACK_BYTES = {"cpu": 2**23}
 _STACK_BYTES_ELSEWHERE = 2**31
-_INPUT_BYTES = 2**28  # of the inputs that steps before networks give, at a time
-_SMALLEST_SHARE = 12  # members for which a worker of its own is worth it
-_N_TRIES = 3  # of fits whose workers are lost
-_LOST = CancelledError, BrokenExecutor  # as dask and as loky tell of lost workers
-_OF_JOBS = ("scorer", "fit_params", "score_params", "return_train_score", "error_score")
-
-
-class Call(NamedTuple):
-    """Arguments of a call of scikit-learn's `_fit_and_score`."""
-
-    model: Any
-    X: Any
-    y: Any
-    options: dict[str, Any]
+_INPUT_BYTES = 2**28  # of transformed inputs that are in memory at a time
+_SMALLEST_SHARE = 12  # members; fewer are not worth another worker
+_N_TRIES = 3  # for fits whose workers are lost
+_LOST = CancelledError, BrokenExecutor  # lost workers of dask and of loky
+_JOB_OPTIONS = (
+    "scorer",
+    "fit_params",
+    "score_params",
+    "return_train_score",
+    "error_score",
+)
 
 
 def train_in_stacks(
@@ -56,21 +50,21 @@ def train_in_stacks(
     batch_members: int | str = "auto",
     wrap: Callable[[Callable], Callable] = lambda executor: executor,
 ) -> None:
-    """Let the networks of a search of scikit-learn train in stacks.
+    """Make a search of scikit-learn train its networks in stacks.
 
     Parameters
     ----------
     search : BaseSearchCV
         The search.
     evaluate_candidates : callable
-        What its `_run_search` is handed.
+        The argument of its `_run_search`.
     batch_members : int or "auto", default="auto"
-        Most networks in a stack.
+        Maximum number of networks in a stack.
     wrap : callable, default=identity
-        What is put around the executor.
+        Function of the executor that returns the executor to use.
     """
 
-    def in_stacks(parallel):
+    def in_stacks(parallel: Parallel) -> Callable:
         executor = StackExecutor(
             parallel,
             n_jobs=search.n_jobs,
@@ -83,18 +77,18 @@ def train_in_stacks(
 
 
 class StackExecutor:
-    """Runs the fits of a search: networks in stacks, and all others one by one.
+    """Runs the fits of a search: networks in stacks, all other fits one by one.
 
     Parameters
     ----------
     parallel : Parallel
-        The executor of the search, which runs whole stacks, and single fits.
+        The executor of the search, which runs stacks and single fits.
     n_jobs : int or None
-        Number of its workers.
+        Number of workers of `parallel`.
     batch_members : int or "auto"
-        Most networks in a stack.
+        Maximum number of networks in a stack.
     verbose : int
-        Whether to print which fits go one by one, and why.
+        If above 0, print how many fits run one by one, and why.
     """
 
     def __init__(
@@ -116,36 +110,35 @@ class StackExecutor:
         Parameters
         ----------
         delayed_calls : iterable of tuple
-            As joblib's `delayed` makes them.
+            The calls, made by joblib's `delayed`.
 
         Returns
         -------
         results : list of dict
-            As `_fit_and_score` gives them.
+            The results, as `_fit_and_score` returns them.
         """
         calls = [_unwrap(call) for call in delayed_calls]
-        # what is known of each: its task, then its result or the reason against stacks
-        found: list[Any] = [_task(i, call) for i, call in enumerate(calls)]
-        for tasks in _waves([one for one in found if isinstance(one, Task)], calls):
-            self._run(tasks, calls, found)
-        alone = {i: reason for i, reason in enumerate(found) if isinstance(reason, str)}
+        # of each fit: its task, then its result or the reason why it cannot be stacked
+        outcomes: list[Any] = [_task(i, call) for i, call in enumerate(calls)]
+        for tasks in _waves(outcomes, calls):
+            self._run_tasks(tasks, calls, outcomes)
+        reasons = {i: text for i, text in enumerate(outcomes) if isinstance(text, str)}
         if self.verbose > 0:
-            for reason, n in Counter(alone.values()).items():
-                print(f"{n} of {len(found)} fits go one by one: {reason}")
-        results = self._run_calls([_again(calls[i]) for i in alone])
-        for i, result in zip(alone, results, strict=True):
-            found[i] = result
-        _raise_out_of_memory(result["fit_error"] for result in found)
-        return found
+            _print_reasons(reasons.values(), len(outcomes))
+        results = self._run_calls([_delay_afresh(calls[i]) for i in reasons])
+        for i, result in zip(reasons, results, strict=True):
+            outcomes[i] = result
+        _raise_out_of_memory(result["fit_error"] for result in outcomes)
+        return outcomes
 
-    def _run(self, tasks: list[Task], calls: list[Call], found: list) -> None:
-        """Train and score tasks in stacks; put what comes out into `found`."""
+    def _run_tasks(self, tasks: list[Task], calls: list[Call], outcomes: list) -> None:
+        """Train and score tasks in stacks; put their results into `outcomes`."""
         inputs = self._fit_steps(tasks, calls)
         groups = defaultdict(list)
         for task in tasks:
             reason = inputs.get(task.inputs)
             if isinstance(reason, str):
-                found[task.index] = reason
+                outcomes[task.index] = reason
             else:
                 groups[structure(task.network)].append(task)
         jobs = [
@@ -157,41 +150,43 @@ class StackExecutor:
             return
         X, y = calls[0].X, calls[0].y
         jobs.sort(key=lambda job: _work(job, X), reverse=True)
-        run = self._run_jobs if any(map(_is_told, calls)) else self._run_all
+        run = self._run_unordered if any(map(is_reported, calls)) else self._run_jobs
         for job, results in run(jobs, X, y):
             for task, result in zip(job.tasks, results, strict=True):
-                found[task.index] = result
+                outcomes[task.index] = result
                 if isinstance(result, dict):
-                    _tell(calls[task.index], result)
+                    report(calls[task.index], result)
 
-    def _run_all(self, jobs: list[Job], X, y) -> Iterable[tuple[Job, list]]:
-        """Run jobs, and give each with its results."""
+    def _run_jobs(self, jobs: list[Job], X, y) -> Iterable[tuple[Job, list]]:
+        """Run jobs, and return each with its results."""
         all_results = self._run_calls([delayed(Job.run)(job, X, y) for job in jobs])
         return zip(jobs, all_results, strict=True)
 
     def _run_calls(self, calls: list[tuple]) -> list:
-        """Run delayed calls, again where a worker was lost, with what it had."""
+        """Run delayed calls, and run them again if a worker is lost."""
         for _ in range(_N_TRIES - 1):
             with contextlib.suppress(*_LOST):
                 return self.parallel(calls)
         return self.parallel(calls)
 
-    def _run_jobs(self, jobs: list[Job], X, y) -> Iterator[tuple[Job, list]]:
+    def _run_unordered(self, jobs: list[Job], X, y) -> Iterator[tuple[Job, list]]:
         """Run jobs, and yield each with its results as soon as it has finished."""
         left = dict(enumerate(jobs))
         for tries_left in reversed(range(_N_TRIES)):
             try:
-                # on the workers that those of the search are, too; one for each try, as
-                # results of a try that lost a worker may come late
+                # on the workers of the search; a new object for each try, since results
+                # of a try that lost a worker may come late
                 parallel = Parallel(
                     self.n_jobs,
                     return_as="generator_unordered",
                     pre_dispatch=self.parallel.pre_dispatch,
                 )
-            except ValueError:  # as of "multiprocessing"
-                yield from self._run_all(jobs, X, y)
+            except ValueError:  # of backends such as "multiprocessing"
+                yield from self._run_jobs(jobs, X, y)
                 return
-            outputs = parallel([delayed(_run)(i, job, X, y) for i, job in left.items()])
+            outputs = parallel(
+                [delayed(_run_job)(i, job, X, y) for i, job in left.items()]
+            )
             try:
                 for i, results in outputs:
                     yield left.pop(i), results
@@ -204,17 +199,17 @@ class StackExecutor:
 
     def _fit_steps(self, tasks: list[Task], calls: list[Call]) -> dict[tuple, Any]:
         """Fit the steps before the networks, once per split and set of parameters."""
-        one_of: dict[tuple, Task] = {}
+        task_of: dict[tuple, Task] = {}
         for task in tasks:
             if task.steps is not None:
-                one_of.setdefault(task.inputs, task)
+                task_of.setdefault(task.inputs, task)
         names = ("train", "test", "fit_params", "return_train_score")
         fits = []
-        for task in one_of.values():
+        for task in task_of.values():
             _, X, y, options = calls[task.index]
-            given = [options[name] for name in names]
-            fits.append(delayed(fit_steps)(task.model, X, y, *given))
-        return dict(zip(one_of, self._run_calls(fits), strict=True))
+            values = [options[name] for name in names]
+            fits.append(delayed(fit_steps)(task.model, X, y, *values))
+        return dict(zip(task_of, self._run_calls(fits), strict=True))
 
     def _cut(
         self,
@@ -222,7 +217,7 @@ class StackExecutor:
         calls: list[Call],
         inputs: dict[tuple, TransformedSplit],
     ) -> list[list[Task]]:
-        """Cut tasks of one structure to stacks, and to shares of the workers."""
+        """Cut tasks of one structure into stacks, and into shares for the workers."""
         size = self.batch_members
         if isinstance(size, str):
             first = tasks[0]
@@ -253,26 +248,32 @@ def _task(i: int, call: Call) -> Task | str:
     return make_task(i, split, call.model, call.y, call.options["parameters"])
 
 
-def _run(i: int, job: Job, X, y) -> tuple[int, list]:
-    """Run a job, and tell which one it was."""
+def _run_job(i: int, job: Job, X, y) -> tuple[int, list]:
+    """Run a job, and return its number with its results."""
     return i, job.run(X, y)
 
 
 def _close(outputs: Generator) -> None:
-    """Cancel jobs without joblib's advice on results that nobody takes."""
-    # threads of workers set the filters too, so that it may come as an error
+    """Cancel jobs without joblib's warning about unconsumed results."""
+    # worker threads set the filters too, which may turn the warning into an error
     with warnings.catch_warnings(), contextlib.suppress(UserWarning):
         warnings.simplefilter("ignore")
         outputs.close()
 
 
-def _again(call: Call):
-    """Delay a call, of an estimator that nothing has touched."""
+def _print_reasons(reasons: Iterable[str], n_fits: int) -> None:
+    for reason, n in Counter(reasons).items():
+        print(f"{n} of {n_fits} fits cannot be stacked and run one by one: {reason}")
+
+
+def _delay_afresh(call: Call) -> tuple:
+    """Delay a call with an unfitted copy of its estimator."""
     return delayed(fit_and_score)(clone(call.model), call.X, call.y, **call.options)
 
 
-def _waves(tasks: list[Task], calls: list[Call]) -> Iterator[list[Task]]:
-    """Cut tasks to parts whose transformed inputs fit into memory together."""
+def _waves(outcomes: list[Any], calls: list[Call]) -> Iterator[list[Task]]:
+    """Cut tasks into parts whose transformed inputs fit into memory together."""
+    tasks = [outcome for outcome in outcomes if isinstance(outcome, Task)]
     keys = list({task.inputs: None for task in tasks})
     if not any(task.steps is not None for task in tasks):
         yield tasks
@@ -280,8 +281,8 @@ def _waves(tasks: list[Task], calls: list[Call]) -> Iterator[list[Task]]:
     n_rows, n_features = _size(calls[tasks[0].index].X)
     n_at_a_time = max(1, _INPUT_BYTES // max(1, 8 * n_rows * n_features))
     for start in range(0, len(keys), n_at_a_time):
-        own = set(keys[start : start + n_at_a_time])
-        yield [task for task in tasks if task.inputs in own]
+        chosen = set(keys[start : start + n_at_a_time])
+        yield [task for task in tasks if task.inputs in chosen]
 
 
 def _job(
@@ -290,19 +291,19 @@ def _job(
     options = calls[tasks[0].index].options
     splits = {}
     for task in tasks:
-        own = calls[task.index].options
-        splits[task.split] = own["train"], own["test"]
-    own_inputs = {task.inputs for task in tasks} & set(inputs)
+        split = calls[task.index].options
+        splits[task.split] = split["train"], split["test"]
+    keys = {task.inputs for task in tasks} & set(inputs)
     return Job(
         tasks,
         splits,
-        {key: inputs[key] for key in own_inputs},
-        {name: options[name] for name in _OF_JOBS},
+        {key: inputs[key] for key in keys},
+        {name: options[name] for name in _JOB_OPTIONS},
     )
 
 
 def _work(job: Job, X) -> int:
-    """Estimate what a job takes, to begin with the longest."""
+    """Estimate the work of a job, to start with the longest."""
     first = job.tasks[0]
     X = X if first.steps is None else job.inputs[first.inputs].X_train
     n_members = sum(task.network.n_members for task in job.tasks)
@@ -319,77 +320,15 @@ def _member_bytes(network, X) -> int:
 
 
 def _size(X) -> tuple[int, int]:
-    """Tell the number of rows and estimate that of columns, of inputs of any kind."""
+    """Return the number of rows and an estimate of the number of columns."""
     n_rows = num_samples(X)
     if hasattr(X, "shape"):
         return n_rows, int(np.prod(X.shape[1:]))
     return n_rows, len(X[0]) if n_rows and hasattr(X[0], "__len__") else 1
 
 
-# ---- what is told of a fit ---------------------------------------------------------
-
-
-def _is_told(call: Call) -> bool:
-    """Whether someone is told of a fit: callbacks or the user."""
-    return bool(callbacks_on(call.options["caller"])) or call.options["verbose"] > 1
-
-
-def _tell(call: Call, result: dict[str, Any]) -> None:
-    """Tell callbacks and the user of a fit, as `_fit_and_score` does."""
-    options = call.options
-    if options["callback_ctx"] is not None and callbacks_on(options["caller"]):
-        fit_params = check_method_params(
-            call.X, params=options["fit_params"] or {}, indices=options["train"]
-        )
-        weight = fit_params.get("sample_weight")
-        weight = None if weight is None else {"sample_weight": weight}
-        known = {
-            "estimator": options["caller"],
-            "X": lambda: safe_split(*call[:3], options["train"])[0],
-            "y": lambda: safe_split(*call[:3], options["train"])[1],
-            "metadata": weight,
-        }
-        options["callback_ctx"].call_on_fit_task_begin(**known)
-        options["callback_ctx"].call_on_fit_task_end(**known)
-    if options["verbose"] > 1:
-        _print_progress(options, result)
-
-
-def _print_progress(options: dict[str, Any], result: dict[str, Any]) -> None:
-    verbose, progress = options["verbose"], ""
-    if verbose > 2:
-        split, n_splits = options["split_progress"]
-        progress = f" {split + 1}/{n_splits}"
-    if verbose > 9:
-        candidate, n_candidates = options["candidate_progress"]
-        progress += f"; {candidate + 1}/{n_candidates}"
-    parameters = sorted(options["parameters"].items())
-    told = ", ".join(f"{name}={value}" for name, value in parameters)
-    if verbose > 9:
-        start = f"[CV{progress}] START {told}"
-        print(f"{start}{(80 - len(start)) * '.'}")
-    told += ";" if told else ""
-    if verbose > 2:
-        told += _name_scores(result["test_scores"], result.get("train_scores"))
-    seconds = short_format_time(result["fit_time"] + result["score_time"])
-    told += f" total time={seconds}"
-    end = f"[CV{progress}] END "
-    print(f"{end}{'.' * (80 - len(end) - len(told))}{told}")
-
-
-def _name_scores(test: Any, train: Any) -> str:
-    if not isinstance(test, dict):
-        both = f"(train={train:.3f}, test={test:.3f})" if train is not None else ""
-        return f", score={both or format(test, '.3f')}"
-    told = ""
-    for name in sorted(test):
-        own = "" if train is None else f"train={train[name]:.3f}, "
-        told += f" {name}: ({own}test={test[name]:.3f})"
-    return told
-
-
 def _raise_out_of_memory(errors: Iterable[str | None]) -> None:
-    """Raise where fits ran out of memory, which says nothing of their candidates."""
+    """Raise if fits ran out of memory, which says nothing about their candidates."""
     for error in errors:
         kind = full_memory(error or "")
         if kind is not None:

@@ -807,7 +807,7 @@ def _assert_tells_candidates_apart(results):
 
 # ---- equality ----------------------------------------------------------------------
 
-# cases with candidates that go one by one
+# cases with candidates that run one by one
 ALONE = {"lbfgs-and-adam", "functions-and-classes", "other-estimators"}
 
 
@@ -818,7 +818,7 @@ def test_search_is_that_of_sklearn(case, capsys):
     capsys.readouterr()
     ours, _ = _fit(BatchedGridSearchCV, case, verbose=1)
     _assert_equal(theirs, ours, X)
-    is_alone = "go one by one" in capsys.readouterr().out
+    is_alone = "run one by one" in capsys.readouterr().out
     assert is_alone == any(case is CASES[name] for name in ALONE)
 
 
@@ -1234,7 +1234,8 @@ def test_odd_candidates(case):
 @pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning")
 def test_one_that_diverges_does_not_send_the_others_away(capsys):
     _fit(BatchedGridSearchCV, ODD["diverging-under-a-scorer"], verbose=1)
-    assert "3 of 9 fits go one by one: its training diverges" in capsys.readouterr().out
+    message = "3 of 9 fits cannot be stacked and run one by one: its training diverges"
+    assert message in capsys.readouterr().out
 
 
 def test_sparse_labels_go_into_stacks(capsys):
