@@ -21,11 +21,11 @@ class DivergenceError(ValueError):
 
 
 class CorruptModelError(ValueError):
-    """A file is not as it was written, or is no file of sk_deep."""
+    """A file has changed since it was written, or is no file of sk_deep."""
 
 
 class DeviceFallbackWarning(UserWarning):
-    """A network was moved to the CPU since its device is not there."""
+    """A network was moved to the CPU because its device is not available."""
 
 
 class InconsistentVersionWarning(_OfScikitLearn):
@@ -36,7 +36,7 @@ class InconsistentVersionWarning(_OfScikitLearn):
     estimator_name : str
         Its class.
     current_version, original_version : str
-        Of sk_deep: the one that runs, and the one that wrote the estimator.
+        The version of sk_deep that runs, and the one that wrote the estimator.
     """
 
     def __init__(
@@ -52,28 +52,28 @@ class InconsistentVersionWarning(_OfScikitLearn):
         return (
             f"{self.estimator_name} was written by version "
             f"{self.original_sklearn_version} of sk_deep, and this is version "
-            f"{self.current_sklearn_version}: its predictions may differ. Fit it anew, "
-            "or install the version that wrote it."
+            f"{self.current_sklearn_version}: its predictions may differ. Fit it "
+            "again, or install the version that wrote it."
         )
 
 
-def full_memory(told: str) -> type[Exception] | None:
-    """Find out whether an error is that memory is full: numpy's, torch's or Python's.
+def full_memory(message: str) -> type[Exception] | None:
+    """Recognise the errors of numpy, torch and Python when memory is full.
 
     Parameters
     ----------
-    told : str
-        The error as a traceback ends with it, "Kind: message", or a whole traceback.
+    message : str
+        The last line of a traceback, "Kind: message", or a whole traceback.
 
     Returns
     -------
     kind : {torch.OutOfMemoryError, MemoryError} or None
-        The error to raise in its place; None if it is another one.
+        The error to raise in its place; None for any other error.
     """
-    found = _FULL_MEMORY.search(told)
-    if found is None:
+    match = _FULL_MEMORY.search(message)
+    if match is None:
         return None
-    is_of_device = found[1] == "OutOfMemoryError"
+    is_of_device = match[1] == "OutOfMemoryError"
     return torch.OutOfMemoryError if is_of_device else MemoryError
 
 

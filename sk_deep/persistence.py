@@ -1,4 +1,4 @@
-"""Files of fitted estimators that are safe to load, and never half written."""
+"""Save estimators to files that are safe to load and never half written."""
 
 import hashlib
 import io
@@ -76,13 +76,15 @@ _ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "_net_state": (dict,),
     "_sk_deep_version": (str,),
 }
-# what predictions go by
-_ALWAYS = {"n_features_in_", "n_layers_", "n_outputs_", "out_activation_"}
-_OF_CLASSIFIERS = {"classes_", "_sparse_target", "_target_type", "_threshold"}
-_REQUESTS = "_metadata_request"  # scikit-learn's, of which others know methods only
+# a load rebuilds them from the state of the net
+_REBUILT = {"net_", "coefs_", "intercepts_"}
+# what predictions need
+_NEEDED = {"n_features_in_", "n_layers_", "n_outputs_", "out_activation_"}
+_NEEDED_BY_CLASSIFIERS = {"classes_", "_sparse_target", "_target_type", "_threshold"}
+_REQUESTS = "_metadata_request"  # private to scikit-learn: written by its methods
 
-_ZIP = b"PK\x03\x04"  # how a file of skops begins
-_SCHEMA = "schema.json"  # the part of it that names the others
+_ZIP = b"PK\x03\x04"  # first bytes of a file of skops
+_SCHEMA = "schema.json"  # the part of it that lists the others
 _N_DIGITS = 64  # of a SHA-256
 
 
@@ -92,36 +94,38 @@ def save(estimator: BaseEstimator, path: str | os.PathLike) -> str:
     Parameters
     ----------
     estimator : estimator
-        A network of this package, fitted or not; or another estimator of
-        scikit-learn with one inside, such as a Pipeline, for which skops is needed:
-        ``pip install "sk_deep[skops]"``.
+        An estimator of this package, fitted or not; or another estimator of
+        scikit-learn with one inside, such as a Pipeline, which needs skops:
+        ``pip install "sk_deep[skops]"``. Attributes that you have set, such as
+        ``estimator.note = "for team A"``, are saved if their names are public and not
+        names of the class, and their values plain data.
     path : str or path-like
-        The file. It is replaced when the new one is complete: whatever happens before,
-        the former one is there.
+        The file. An existing file is replaced when the new one is complete, and stays
+        if anything fails before.
 
     Returns
     -------
     sha256 : str
-        The SHA-256 of the file in hexadecimal digits, as ``sha256sum`` tells it.
-        `load` can be told to expect it.
+        The SHA-256 of the file in hexadecimal digits, as ``sha256sum`` prints it, for
+        `expected_sha256` of `load`.
 
     Raises
     ------
     TypeError
-        If it has what is not plain data: a function or a class among its parameters, a
-        callback, an estimator that skops does not trust. Searches have such; save
-        their `best_estimator_`.
+        If the estimator holds anything but plain data: a function or a class as a
+        parameter, a callback, an estimator that skops does not trust, an attribute that
+        cannot be saved. Searches do; save their `best_estimator_`.
     OSError
         If the file cannot be written.
 
     See Also
     --------
-    load : Load it.
+    load : Load an estimator.
 
     Notes
     -----
-    The file of a network is one of safetensors with a manifest in JSON, and that of
-    another estimator one of skops. Both have a SHA-256 of all of their bytes.
+    An estimator of this package is saved as safetensors with a manifest in JSON,
+    another estimator by skops. Both files hold a SHA-256 of all of their bytes.
 
     Examples
     --------
@@ -140,7 +144,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike) -> str:
     """
     if not isinstance(estimator, BaseEstimator):
         raise TypeError(
-            f"estimator must be an estimator of scikit-learn, however: {estimator!r}."
+            f"estimator must be an estimator of scikit-learn, got {estimator!r}."
         )
     is_ours = type(estimator) in _CLASSES.values()
     content = _dump(estimator) if is_ours else _dump_by_skops(estimator)
@@ -155,29 +159,29 @@ def load(
     max_bytes: int | None = None,
     expected_sha256: str | None = None,
 ) -> BaseEstimator:
-    """Load an estimator that `save` has written; no code in the file is run.
+    """Load an estimator from a file of `save`; no code in the file is run.
 
     Parameters
     ----------
     path : str or path-like
         The file.
     max_bytes : int, default=None
-        The largest size of a file that is read. None reads what is there; the memory
-        that is taken grows with the size alone.
+        Largest size of the file; None is no limit. The memory needed grows with the
+        size alone.
     expected_sha256 : str, default=None
         SHA-256 of the file in hexadecimal digits, as `save` returns it. A hash from a
-        source that you trust tells that the file is the one that was meant.
+        trusted source proves that the file is the expected one.
 
     Returns
     -------
     estimator : estimator
-        As it was saved.
+        The estimator as it was saved.
 
     Raises
     ------
     CorruptModelError
-        If the file is not as it was written, or not one that `save` writes. It is a
-        ValueError.
+        If the file has changed since it was written, or was not written by `save`. It
+        is a ValueError.
     ValueError
         If the file is larger than `max_bytes`, or of a newer version of sk_deep.
     OSError
@@ -188,7 +192,7 @@ def load(
     InconsistentVersionWarning
         If another version of sk_deep wrote the file.
     DeviceFallbackWarning
-        If the estimator's `device` is not there; it predicts on the CPU.
+        If the estimator's `device` is not available; it predicts on the CPU.
 
     See Also
     --------
@@ -204,7 +208,7 @@ def load(
 
 
 def trusted_types() -> list[str]:
-    """List the types of this package that a file of skops may hold.
+    """List the types of this package that a skops file may hold.
 
     Returns
     -------
@@ -213,7 +217,7 @@ def trusted_types() -> list[str]:
 
     See Also
     --------
-    load : Load a file of skops that `save` has written.
+    load : Load a skops file that `save` has written.
 
     Examples
     --------
@@ -231,15 +235,15 @@ def _read(path: str | os.PathLike, max_bytes: int | None) -> bytes:
     if max_bytes is not None and not (
         isinstance(max_bytes, Integral) and max_bytes >= 1
     ):
-        raise ValueError(f"max_bytes must be None or at least 1, however: {max_bytes}.")
+        raise ValueError(f"max_bytes must be None or at least 1, got {max_bytes}.")
     with Path(path).open("rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"path must be that of a file, however: {path}.")
+            raise ValueError(f"path must be that of a file, got {path}.")
         if max_bytes is not None and status.st_size > max_bytes:
             raise ValueError(
-                f"the file must have at most max_bytes={max_bytes} bytes, however: it "
-                f"has {status.st_size}."
+                f"the file must have at most max_bytes={max_bytes} bytes, got "
+                f"{status.st_size}."
             )
         return file.read(status.st_size)
 
@@ -249,36 +253,36 @@ def _check_expected(content: bytes, expected: str | None) -> None:
         return
     if len(expected) != _N_DIGITS or not set(expected) <= set(string.hexdigits):
         raise ValueError(
-            f"expected_sha256 must be 64 hexadecimal digits, however: {expected!r}."
+            f"expected_sha256 must be 64 hexadecimal digits, got {expected!r}."
         )
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected.lower():
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != expected.lower():
         raise CorruptModelError(
-            f"the file's SHA-256 must be {expected.lower()}, however: {found}."
+            f"the file's SHA-256 must be {expected.lower()}, got {digest}."
         )
 
 
 def _about() -> dict[str, Any]:
-    """Tell the format, and what wrote the file."""
+    """Return the format, and the versions that write the file."""
     versions = {"sk_deep": __version__, "torch": torch.__version__}
     versions |= {"scikit-learn": sklearn.__version__, "numpy": np.__version__}
     return {"format": _FORMAT, "versions": versions}
 
 
 def _check_format(about: dict[str, Any]) -> None:
-    found = about.get("format")
-    if not isinstance(found, int) or found < 1:
+    version = about.get("format")
+    if not isinstance(version, int) or version < 1:
         raise CorruptModelError(
-            f"the file's format must be a positive integer, however: {found!r}."
+            f"the file's format must be a positive integer, got {version!r}."
         )
-    if found > _FORMAT:
+    if version > _FORMAT:
         raise ValueError(
-            f"the file is of format {found}, and this version of sk_deep "
+            f"the file is of format {version}, and this version of sk_deep "
             f"({__version__}) reads formats up to {_FORMAT}: upgrade sk_deep."
         )
 
 
-# ---- networks: safetensors -----------------------------------------------------------
+# ---- estimators of this package: safetensors -----------------------------------------
 
 
 def _dump(estimator: BaseMLP) -> bytes:
@@ -290,6 +294,12 @@ def _dump(estimator: BaseMLP) -> bytes:
         if name not in parameters
     }
     requests = attributes.pop(_REQUESTS, None)
+    for name in attributes:
+        if not _is_known(name, estimator):
+            raise TypeError(
+                "an attribute can be saved if its name is public and not a name of the "
+                f"class, got {name!r}."
+            )
     tree = {
         "class": type(estimator).__name__,
         "parameters": parameters,
@@ -299,37 +309,49 @@ def _dump(estimator: BaseMLP) -> bytes:
     return plain_tree.dump(tree, _about())
 
 
+def _is_known(name: Any, estimator: BaseMLP) -> bool:
+    """Whether a fit leaves an attribute, or a user may have set it.
+
+    One of a user must not hide a method or a parameter, in a file of a stranger either.
+    """
+    if name in _ATTRIBUTES:
+        return True
+    is_public = isinstance(name, str) and name.isidentifier() and name[0] != "_"
+    taken = estimator.get_params(deep=False).keys() | _REBUILT
+    return is_public and name not in taken and not hasattr(type(estimator), name)
+
+
 def _requests_of(estimator: BaseMLP) -> dict[str, dict[str, Any]]:
-    """Tell which metadata the methods request, scikit-learn's routing."""
+    """Return the metadata that each method requests in scikit-learn's routing."""
     routing = estimator.get_metadata_routing()
     methods = [name for name in vars(routing) if hasattr(estimator, name)]
-    asked = {name: getattr(routing, name).requests for name in methods}
-    return {name: dict(requests) for name, requests in asked.items() if requests}
+    requests = {name: dict(getattr(routing, name).requests) for name in methods}
+    return {name: request for name, request in requests.items() if request}
 
 
 def _load(content: bytes) -> BaseMLP:
     about = plain_tree.read_metadata(content)
     tree = plain_tree.load(content)
-    # after the hash: a newer file is told from one in which a bit has flipped
+    # after the hash: a flipped bit does not make a file a newer one
     _check_format(about)
     return _legal(lambda: _build(**_named(tree)))
 
 
 def _legal(build: Callable[[], Any]) -> Any:
-    """Build from content that may be anything; what goes wrong is the file's fault."""
+    """Build from content that may be anything; any error means that it is corrupt."""
     try:
         return build()
     except (CorruptModelError, Warning):
         raise
-    except Exception as error:  # there is no end of what it may be
+    except Exception as error:  # content may raise anything
         raise CorruptModelError(
-            f"the file has not what makes an estimator: {error}"
+            f"no estimator can be built from the file: {error}"
         ) from error
 
 
 def _named(tree: Any) -> dict[str, Any]:
-    """Rename what a file calls by reserved words."""
-    return {("kind" if name == "class" else name): one for name, one in tree.items()}
+    """Rename the keys of a file that are reserved words in Python."""
+    return {("kind" if key == "class" else key): part for key, part in tree.items()}
 
 
 def _build(
@@ -341,27 +363,32 @@ def _build(
     estimator = _CLASSES[kind](**parameters)
     estimator._validate_params()
     checks.checked_callbacks(estimator)
-    of_classifiers = _OF_CLASSIFIERS if is_classifier(estimator) else set()
-    _check_attributes(attributes, _ALWAYS | of_classifiers)
+    _check_names(attributes, estimator)
+    if "_net_state" in attributes:
+        _check_consistency(attributes, is_classifier(estimator))
     with config_context(enable_metadata_routing=True):
-        for method, asked in requests.items():
-            getattr(estimator, f"set_{method}_request")(**asked)
+        for method, request in requests.items():
+            getattr(estimator, f"set_{method}_request")(**request)
     estimator.__setstate__({**vars(estimator), **attributes})
     return estimator
 
 
-def _check_attributes(attributes: dict[str, Any], needed: set[str]) -> None:
-    """Check the names and types of what a fit leaves, and that they belong together."""
+def _check_names(attributes: dict[str, Any], estimator: BaseMLP) -> None:
+    """Check the names of attributes, and the types of those that a fit leaves."""
     for name, value in attributes.items():
-        if not isinstance(value, _ATTRIBUTES[name]):
-            raise ValueError(
-                f"{name} must be of {_ATTRIBUTES[name]}, however: {value!r:.50}."
-            )
-    if "_net_state" not in attributes:
-        return
+        if not _is_known(name, estimator):
+            raise CorruptModelError(f"the file has an unknown attribute, {name!r:.50}.")
+        kinds = _ATTRIBUTES.get(name, (object,))
+        if not isinstance(value, kinds):
+            raise ValueError(f"{name} must be of {kinds}, got {value!r:.50}.")
+
+
+def _check_consistency(attributes: dict[str, Any], is_of_classifier: bool) -> None:
+    """Check that the attributes are those of one fit."""
+    needed = _NEEDED | (_NEEDED_BY_CLASSIFIERS if is_of_classifier else set())
     missing = needed - attributes.keys()
     if missing:
-        raise ValueError(f"a fit leaves {sorted(missing)}, too.")
+        raise ValueError(f"the file lacks attributes of a fit: {sorted(missing)}.")
     architecture = architecture_of(attributes["_net_state"])
     n_features = architecture.n_features
     if "_columns" in attributes:
@@ -376,11 +403,11 @@ def _check_attributes(attributes: dict[str, Any], needed: set[str]) -> None:
     ]
     if attributes.get("_target_type", "binary") != "binary":  # of classifiers
         pairs.append((len(attributes["classes_"]), architecture.n_outputs))
-    for ours, theirs in pairs:
-        if ours != theirs:
+    for of_attributes, of_network in pairs:
+        if of_attributes != of_network:
             raise ValueError(
-                "the network and the attributes must be those of one fit, however: "
-                f"{ours} and {theirs} differ."
+                "the network and the attributes must be those of one fit, got "
+                f"{of_attributes} and {of_network}."
             )
 
 
@@ -403,7 +430,7 @@ def _skops_io():
         import skops.io
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "skops is needed for estimators that are not a network alone: "
+            "skops is needed to save and load estimators that are not of sk_deep: "
             'pip install "sk_deep[skops]".'
         ) from error
     return skops.io
@@ -416,19 +443,19 @@ def _dump_by_skops(estimator: BaseEstimator) -> bytes:
     if unknown:
         raise TypeError(
             "the types in a file must be scikit-learn's plain ones or those of "
-            f"trusted_types(), however: {', '.join(unknown)}. Of a search, save "
-            "best_estimator_."
+            f"trusted_types(), got {', '.join(unknown)}. Save best_estimator_ of a "
+            "search."
         )
     return _seal(content)
 
 
 def _untrusted(skops_io, content: bytes) -> list[str]:
-    found = set(skops_io.get_untrusted_types(data=content))
-    return sorted(found - set(trusted_types()))
+    types = set(skops_io.get_untrusted_types(data=content))
+    return sorted(types - set(trusted_types()))
 
 
 def _seal(content: bytes) -> bytes:
-    """Let the archive's comment tell of the file, and end in its hash."""
+    """Write format, versions and hash of the file into the archive's comment."""
     buffer = io.BytesIO(content)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.comment = json.dumps(_about()).encode() + bytes(_N_DIGITS)
@@ -437,12 +464,13 @@ def _seal(content: bytes) -> bytes:
 
 
 def _unseal(content: bytes) -> dict[str, Any]:
-    """Check the hash and the sizes; return what the file tells of itself."""
+    """Check the hash and the sizes; return format and versions."""
     sealed, digits = content[:-_N_DIGITS], content[-_N_DIGITS:]
     if hashlib.sha256(sealed).hexdigest().encode() != digits:
         raise CorruptModelError(
-            "the file has changed since it was written, or sk_deep.save has not written"
-            " it; skops.io.load(path, trusted=sk_deep.trusted_types()) reads others."
+            "the file has changed since it was written, or was not written by "
+            "sk_deep.save; skops.io.load(path, trusted=sk_deep.trusted_types()) reads "
+            "other files."
         )
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
@@ -450,11 +478,11 @@ def _unseal(content: bytes) -> dict[str, Any]:
             raise CorruptModelError("the file's parts must not be compressed.")
         if sum(entry.file_size for entry in entries) > len(content):
             raise CorruptModelError("the file's parts must not overlap.")
-        _check_no_part_is_taken_twice(archive.read(_SCHEMA))
+        _check_parts_are_used_once(archive.read(_SCHEMA))
         return json.loads(archive.comment[:-_N_DIGITS])
 
 
-def _check_no_part_is_taken_twice(schema: bytes) -> None:
+def _check_parts_are_used_once(schema: bytes) -> None:
     """Check that the memory for the parts is no more than the file's size."""
     owners: dict[str, Any] = {}
 
@@ -462,7 +490,9 @@ def _check_no_part_is_taken_twice(schema: bytes) -> None:
         if "file" in node:
             owner = node.get("__id__")  # skops reads a node of the same id once
             if node["file"] in owners and (not owner or owner != owners[node["file"]]):
-                raise CorruptModelError(f"{node['file']!r:.50} must be of one array.")
+                raise CorruptModelError(
+                    f"{node['file']!r:.50} must hold one array only."
+                )
             owners[node["file"]] = owner
         return node
 
@@ -476,6 +506,6 @@ def _load_by_skops(content: bytes) -> BaseEstimator:
     if unknown:
         raise CorruptModelError(
             "the types in a file must be scikit-learn's plain ones or those of "
-            f"trusted_types(), however: {', '.join(unknown)}."
+            f"trusted_types(), got {', '.join(unknown)}."
         )
     return _legal(lambda: skops_io.loads(content, trusted=trusted_types()))

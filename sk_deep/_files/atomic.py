@@ -18,15 +18,15 @@ except ImportError:  # Windows, where an open file can be neither removed nor re
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Open a file that takes its place when it is complete, and only then.
+    """Write a file that replaces an existing one when it is complete, and only then.
 
-    Whatever happens before, at its path there is the former file, or none. What a
-    killed process has left behind is removed by the next that writes to the same path.
+    Until then the path has the former file, or none. Temporary files of a killed
+    process are removed by the next one that writes to the same path.
 
     Parameters
     ----------
     path : str or path-like
-        Where the file shall be. Of a link, the file it points to is replaced.
+        Path of the file. The target of a link is replaced, not the link.
 
     Yields
     ------
@@ -36,12 +36,12 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        If the folder is not there or cannot be written to, if the path is that of
-        something other than a file, or the disk is full.
+        If the folder does not exist or cannot be written to, if the path is not that of
+        a file, or if the disk is full.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # a device, say
-        raise OSError(errno.EINVAL, "path must be that of a file, however", str(path))
+        raise OSError(errno.EINVAL, "path must be that of a file, got", str(path))
     _remove_abandoned(target)
     file = _open_temporary(target)
     try:
@@ -53,7 +53,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
             if fcntl is None:
                 file.close()
-            os.replace(file.name, target)  # while it is locked: else it looks abandoned
+            os.replace(file.name, target)  # while locked: else it looks abandoned
     except BaseException:
         Path(file.name).unlink(missing_ok=True)
         raise

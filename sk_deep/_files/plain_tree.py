@@ -1,8 +1,8 @@
 """Trees of plain values and numpy arrays as the bytes of one safetensors file.
 
-The arrays are the file's tensors. Its metadata has all else: a manifest in JSON that
-refers to them, and a SHA-256 of the file. Reading looks at sizes first, then at the
-hash, and runs nothing that a file could name.
+The arrays are the tensors of the file. Its metadata holds the rest: a manifest in JSON
+that refers to them, and a SHA-256 of the file. Reading checks sizes first, then the
+hash, and runs no code that a file could name.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ def dump(tree: Any, metadata: Mapping[str, Any]) -> bytes:
         None, numbers, strings, numpy arrays, scalars and random states, and lists,
         tuples and dicts of them.
     metadata : mapping from str to object
-        What to tell before the tree, such as a version, for JSON.
+        Data in JSON before the tree, such as a version.
 
     Returns
     -------
@@ -51,12 +51,12 @@ def dump(tree: Any, metadata: Mapping[str, Any]) -> bytes:
     Raises
     ------
     TypeError
-        If a value is of another kind; the error tells where it is.
+        If a value is of another kind; the error names its place.
     """
     arrays: dict[str, NDArray] = {}
     manifest = _encode(tree, arrays, "")
-    told = {"sha256": _NO_HASH, **metadata, "manifest": manifest}
-    content = safetensors.numpy.save(arrays, {_KEY: json.dumps(told)})
+    header = {"sha256": _NO_HASH, **metadata, "manifest": manifest}
+    content = safetensors.numpy.save(arrays, {_KEY: json.dumps(header)})
     return content.replace(_place(_NO_HASH), _place(_hash(content)), 1)
 
 
@@ -77,19 +77,19 @@ def _encode(value: Any, arrays: dict[str, NDArray], path: str) -> Any:
         if isinstance(value, kind.type) and not isinstance(value, np.ma.MaskedArray):
             return {name: kind.encode(value, arrays, path)}
     raise TypeError(
-        "only plain values and numpy arrays can be written to a file, however: "
-        f"{path.lstrip('.')} is {value!r:.50}, of {type(value)}."
+        "values in a file must be plain values or numpy arrays, got "
+        f"{path.lstrip('.')}={value!r:.50} of {type(value)}."
     )
 
 
 def _encode_all(values, arrays: dict[str, NDArray], path: str) -> list:
-    return [_encode(one, arrays, f"{path}[{i}]") for i, one in enumerate(values)]
+    return [_encode(item, arrays, f"{path}[{i}]") for i, item in enumerate(values)]
 
 
 def _encode_dict(value: dict, arrays, path) -> list:
     return [
-        [_encode(key, arrays, path), _encode(one, arrays, f"{path}.{key}")]
-        for key, one in value.items()
+        [_encode(key, arrays, path), _encode(item, arrays, f"{path}.{key}")]
+        for key, item in value.items()
     ]
 
 
@@ -105,8 +105,8 @@ def _encode_array(value: NDArray, arrays, path) -> Any:
     native = value.dtype.newbyteorder("=")
     if ("bool" if native.kind == "b" else native.str[1:]) not in _TENSORS:
         raise TypeError(
-            "arrays in a file are of numbers, bools, strings or objects, however: "
-            f"{path.lstrip('.')} is of dtype {value.dtype}."
+            "arrays in a file must be of numbers, bools, strings or objects, got "
+            f"{path.lstrip('.')} of dtype {value.dtype}."
         )
     name = str(len(arrays))
     # the writer takes the memory as it lies, whatever the strides
@@ -130,7 +130,7 @@ def _hash(content: bytes) -> str:
 
 
 def read_metadata(content: bytes) -> dict[str, Any]:
-    """Read what a file tells before its tree; nothing is checked but its form.
+    """Read the metadata of a file; only their form is checked.
 
     Parameters
     ----------
@@ -140,12 +140,12 @@ def read_metadata(content: bytes) -> dict[str, Any]:
     Returns
     -------
     metadata : dict of str to object
-        As `dump` was given them.
+        The metadata that `dump` wrote.
 
     Raises
     ------
     CorruptModelError
-        If it has not the form of a file of this module.
+        If the content does not have the form of a file of this module.
     """
     return {k: v for k, v in _read_header(content).items() if k not in _OURS}
 
@@ -154,17 +154,17 @@ def _read_header(content: bytes) -> dict[str, Any]:
     n = int.from_bytes(content[:_LENGTH], "little")
     if len(content) < _LENGTH or n > len(content) - _LENGTH:
         raise CorruptModelError(
-            f"the file ends before its header does: it has {len(content)} bytes."
+            f"the file ends before its header, got {len(content)} bytes."
         )
     try:
         header = json.loads(content[_LENGTH : _LENGTH + n])
-        told = json.loads(header["__metadata__"][_KEY])
-        is_legal = told.keys() >= _OURS and isinstance(told["sha256"], str)
+        metadata = json.loads(header["__metadata__"][_KEY])
+        is_legal = metadata.keys() >= _OURS and isinstance(metadata["sha256"], str)
     except _ILLEGAL as error:
         raise CorruptModelError(f"the file's header is illegal: {error}") from error
     if not is_legal:
-        raise CorruptModelError(f"the file's header has not {sorted(_OURS)}.")
-    return told
+        raise CorruptModelError(f"the file's header must have {sorted(_OURS)}.")
+    return metadata
 
 
 def load(content: bytes) -> Any:
@@ -173,17 +173,17 @@ def load(content: bytes) -> Any:
     Parameters
     ----------
     content : bytes
-        What `dump` gave.
+        Bytes of a file that `dump` wrote.
 
     Returns
     -------
     tree : object
-        As `dump` was given it, in new arrays.
+        The tree, in new arrays.
 
     Raises
     ------
     CorruptModelError
-        If a byte is not as it was written, or the content is not `dump`'s.
+        If a byte has changed, or `dump` did not write the content.
     """
     header = _read_header(content)
     check_hash(content, header["sha256"])
@@ -197,7 +197,7 @@ def load(content: bytes) -> Any:
     return tree
 
 
-# what wrong content raises where it is decoded
+# errors of illegal content where it is decoded
 _ILLEGAL = (
     *(AttributeError, LookupError, OverflowError, RecursionError),
     *(TypeError, ValueError),
@@ -206,23 +206,23 @@ _ILLEGAL = (
 
 def check_hash(content: bytes, expected: str) -> None:
     """Check the hash that a file has of itself, with zeros in place of the hash."""
-    found = _hash(content.replace(_place(expected), _place(_NO_HASH), 1))
-    if found != expected:
+    digest = _hash(content.replace(_place(expected), _place(_NO_HASH), 1))
+    if digest != expected:
         raise CorruptModelError(
-            f"the file has changed since it was written: its SHA-256 is {found}, "
-            f"however: {expected!r} was written into it."
+            "the file has changed since it was written: its SHA-256 must be "
+            f"{expected!r}, got {digest}."
         )
 
 
 class _Reader:
-    """Decodes a manifest; each tensor is taken once."""
+    """Decodes a manifest; each tensor is used once."""
 
     def __init__(self, tensors: dict[str, NDArray]) -> None:
         self.unread = tensors
 
     def decode(self, node: Any) -> Any:
         if isinstance(node, list):
-            return [self.decode(one) for one in node]
+            return [self.decode(item) for item in node]
         if not isinstance(node, dict):
             return node
         ((name, content),) = node.items()
@@ -231,7 +231,7 @@ class _Reader:
 
 def _decode_float(content: str, reader: _Reader) -> float:
     if content not in ("nan", "inf", "-inf"):
-        raise ValueError(f"a float cannot be {content!r}.")
+        raise ValueError(f"a float must be nan, inf or -inf, got {content!r}.")
     return float(content)
 
 
@@ -241,10 +241,10 @@ def _decode_tuple(content: list, reader: _Reader) -> tuple:
 
 def _decode_dict(content: list, reader: _Reader) -> dict:
     pairs = [reader.decode(pair) for pair in content]
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key of a dict is there twice.")
-    return found
+    decoded = dict(pairs)
+    if len(decoded) < len(pairs):
+        raise ValueError("a dict has a key twice.")
+    return decoded
 
 
 def _decode_array(content: Any, reader: _Reader) -> NDArray:
@@ -253,7 +253,7 @@ def _decode_array(content: Any, reader: _Reader) -> NDArray:
     if "letters" in content:
         letters = _decode_array(content["letters"], reader)
         if letters.dtype != "u4" or letters.max(initial=0) > _LAST_LETTER:
-            raise ValueError("an array of strings has what is no letter.")
+            raise ValueError("an array of strings has an illegal letter.")
         return letters.view(f"<U{letters.shape[-1]}")[..., 0]
     items = reader.decode([*content["items"]])
     array = np.empty(len(items), dtype=object)
@@ -262,7 +262,7 @@ def _decode_array(content: Any, reader: _Reader) -> NDArray:
     return array.reshape(content["shape"])
 
 
-def _decode_scalar(content: Any, reader: _Reader) -> np.generic:
+def _decode_scalar(content: Any, reader: _Reader) -> Any:
     return _decode_array(content, reader)[()]
 
 
@@ -271,7 +271,10 @@ def _decode_random_state(content: Any, reader: _Reader) -> RandomState:
     position = state["state"]["pos"]
     # numpy does not check it, and would read beyond its words
     if not 0 <= position <= _N_WORDS:
-        raise ValueError(f"a position in {_N_WORDS} words cannot be {position!r:.50}.")
+        raise ValueError(
+            f"a position in {_N_WORDS} words must be in [0, {_N_WORDS}], got "
+            f"{position!r:.50}."
+        )
     random_state = RandomState()
     random_state.set_state(state)
     return random_state

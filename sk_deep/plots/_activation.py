@@ -1,4 +1,4 @@
-"""The picture of the hidden units: their shapes, and how many are dead or saturated."""
+"""Display of the hidden units: their shapes, and how many are dead or saturated."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -33,7 +33,7 @@ class ActivationDisplay:
     deviations, where X is given, and through the origin otherwise. Batch normalization
     is included, layer normalization left out.
 
-    It is recommended to use :meth:`from_estimator` to make one. All parameters are
+    Use :meth:`from_estimator` to create it. All parameters are
     stored as attributes.
 
     Parameters
@@ -120,12 +120,12 @@ class ActivationDisplay:
         Parameters
         ----------
         estimator : object
-            A fitted network, a pipeline that ends in one, or a fitted search, whose
-            best estimator is taken.
+            A fitted estimator of this package, a pipeline that ends in one, or a fitted
+            search, whose best estimator is drawn.
 
         X : array-like or sparse matrix of shape (n_samples, n_features), default=None
-            Inputs on which to look for dead and saturated units; None draws the shapes
-            only.
+            Inputs of the estimator, to count dead and saturated units; None draws the
+            shapes only.
 
         ax : Axes or sequence of Axes, default=None
             Where to draw, see :meth:`plot`.
@@ -133,12 +133,12 @@ class ActivationDisplay:
         Returns
         -------
         display : ActivationDisplay
-            What is drawn. The members' units of an ensemble are side by side.
+            The display. The units of all members of an ensemble are side by side.
 
         Raises
         ------
         ValueError
-            If the estimator is none of these, or has no hidden layer.
+            If the estimator is of another kind, or has no hidden layer.
         NotFittedError
             If the estimator is not fitted.
         """
@@ -165,13 +165,12 @@ class ActivationDisplay:
         ).plot(ax)
 
     def plot(self, ax: Any = None) -> "ActivationDisplay":
-        """Draw the shapes, and the fractions where they are known.
+        """Draw the shapes, and the fractions if there are any.
 
         Parameters
         ----------
         ax : Axes or sequence of Axes, default=None
-            One for each panel; or one whose place the panels take; None is a new
-            figure.
+            One for each panel, or one that the panels replace; None is a new figure.
 
         Returns
         -------
@@ -183,14 +182,14 @@ class ActivationDisplay:
         n_panels = len(groups) + (self.dead is not None)
         self.axes_ = grid_of_axes(ax, n_panels, n_columns=MAX_COLUMNS)
         self.figure_ = self.axes_[0].figure
-        for one, (first, last) in zip(self.axes_, groups, strict=False):
-            self._draw_shapes(one, first, last)
+        for panel, (first, last) in zip(self.axes_, groups, strict=False):
+            self._draw_shapes(panel, first, last)
         if self.dead is not None:
             self._draw_fractions(self.axes_[-1])
         return self
 
     def _groups(self) -> Iterator[tuple[int, int]]:
-        """Yield the first and the last layer of those that share a panel."""
+        """Yield the first and the last layer of each panel."""
         first = 0
         for i in range(1, len(self.shapes) + 1):
             if i == len(self.shapes) or not self._is_alike(first, i):

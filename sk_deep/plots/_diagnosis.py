@@ -1,4 +1,4 @@
-"""The pictures of a diagnosis: what was measured, a panel each."""
+"""Display of a diagnosis: one panel for each kind of measurement."""
 
 from typing import Any
 
@@ -15,16 +15,16 @@ _PARTS = {  # of the data: label, colour, marker, line style
 
 
 class DiagnosisDisplay:
-    """What a diagnosis has measured, as pictures.
+    """Measurements of a diagnosis.
 
-    Their panels: scores beside the yardsticks, scores by number of training rows,
+    The panels show scores beside the yardsticks, scores by number of training rows,
     training loss by epoch, loss by learning rate, gradients by layer and epoch, units
-    by layer. It is recommended to use `Diagnosis.plot` to make one.
+    by layer. Use `Diagnosis.plot` to create it.
 
     Parameters
     ----------
     measurements : Measurements
-        Of a `sk_deep.recipe.Diagnosis`.
+        Measurements of a `sk_deep.recipe.Diagnosis`.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class DiagnosisDisplay:
 
     See Also
     --------
-    sk_deep.diagnose : Find out what keeps a network from good results.
+    sk_deep.diagnose : Explain why a network performs badly, and suggest what to try.
 
     Examples
     --------

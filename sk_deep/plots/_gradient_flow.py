@@ -1,4 +1,4 @@
-"""The picture of vanishing gradients: their norms by layer and epoch."""
+"""Display of vanishing gradients: their norms by layer and epoch."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from sk_deep.plots._style import (
     sequence_of_colors,
 )
 
-_IN_LEGEND = 8  # layers that a legend names
+_IN_LEGEND = 8  # most layers in a legend
 
 
 class GradientFlowDisplay:
@@ -28,8 +28,8 @@ class GradientFlowDisplay:
 
     Gradients that shrink from layer to layer towards the inputs *vanish*: the lines of
     the first layers lie orders of magnitude below those of the last. Where they lie
-    above, gradients *explode*. It is recommended to use :meth:`from_estimator` to make
-    one. All parameters are stored as attributes.
+    above, gradients *explode*. Use :meth:`from_estimator` to create it.
+    All parameters are stored as attributes.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class GradientFlowDisplay:
         Norms, from the inputs' side to the output layer.
 
     name : str, default=None
-        What the training is called in the title.
+        Name of the training in the title.
 
     Attributes
     ----------
@@ -93,13 +93,13 @@ class GradientFlowDisplay:
         Parameters
         ----------
         estimator : object
-            A network, a pipeline that ends in one, or a fitted search, whose best
-            estimator is taken. If it was fitted with a
+            An estimator of this package, a pipeline that ends in one, or a fitted
+            search, whose best estimator is drawn. If it was fitted with a
             `sk_deep.callbacks.LayerMonitor`, its record is drawn.
 
         X : array-like or sparse matrix of shape (n_samples, n_features), default=None
-            Training data. Where there is no record, a clone is fitted to them with a
-            monitor; the estimator is left as it is.
+            Training data. Without a record, a clone is fitted to them with a monitor;
+            the estimator does not change.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Targets of X.
@@ -108,17 +108,17 @@ class GradientFlowDisplay:
             Where to draw; None is a new figure.
 
         name : str, default=None
-            What the training is called in the title.
+            Name of the training in the title.
 
         Returns
         -------
         display : GradientFlowDisplay
-            What is drawn.
+            The display.
 
         Raises
         ------
         ValueError
-            If the estimator is none of these, or has no record and X and y are not
+            If the estimator is of another kind, or has no record and X and y are not
             given.
         NotFittedError
             If the estimator is not fitted, and X and y are not given.
@@ -178,7 +178,7 @@ class GradientFlowDisplay:
             )
 
     def _draw_zeros(self, norms: NDArray) -> None:
-        """Mark what a log scale cannot show below all that it shows."""
+        """Mark norms of 0 below all others, since a log scale cannot show them."""
         epochs, layers = np.nonzero(norms == 0)
         if len(epochs):
             positive = norms[norms > 0]
@@ -197,14 +197,14 @@ class GradientFlowDisplay:
             some = np.linspace(0, n_layers - 1, _IN_LEGEND).round().astype(int)
             shown = [*some, *range(n_layers, len(handles))]
             handles, labels = [handles[i] for i in shown], [labels[i] for i in shown]
-        # as the lines mostly lie, the output layer on top
+        # the output layer on top, as the lines mostly lie
         self.ax_.legend(
             handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1.0, 0.5)
         )
 
 
 def _watch(estimator: Any, X: Any, y: Any) -> Any:
-    """Fit a clone with a monitor, and take its record."""
+    """Fit a clone with a monitor, and return its record."""
     watched = clone(estimator)
     mlp, _ = find_network(watched, searches=True)
     if is_full_batch(mlp):

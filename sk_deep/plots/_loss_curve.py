@@ -1,4 +1,4 @@
-"""The picture of a training: losses, validation scores and learning rates by epoch."""
+"""Display of a training: losses, validation scores and learning rates by epoch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,8 +30,8 @@ _WIDE = 20.0  # ratio of losses from which a log scale shows more
 class LossCurveDisplay:
     """Losses, validation scores and learning rates of a training, epoch by epoch.
 
-    It is recommended to use :meth:`from_estimator` or :meth:`from_estimators` to make
-    one. All parameters are stored as attributes.
+    Use :meth:`from_estimator` or :meth:`from_estimators` to create it. All
+    parameters are stored as attributes.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class LossCurveDisplay:
         Epoch whose weights were kept, the first is 1.
 
     name : str, default=None
-        What the training is called in the legend.
+        Name of the training in the legend.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class LossCurveDisplay:
         The panels, from top to bottom.
 
     panels_ : tuple of str
-        What each of them shows.
+        What each panel shows.
 
     figure_ : Figure
         The figure.
@@ -115,12 +115,12 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : object
-            A fitted network, a pipeline that ends in one, or a fitted search, whose
-            best estimator is taken.
+            A fitted estimator of this package, a pipeline that ends in one, or a fitted
+            search, whose best estimator is drawn.
 
         ax : Axes or sequence of Axes, default=None
-            Where to draw, see :meth:`plot`. The `axes_` of another display lay the
-            curves over its own.
+            Where to draw, see :meth:`plot`. Pass the `axes_` of another display to draw
+            the curves over its curves.
 
         panels : "auto" or sequence of str, default="auto"
             What to draw, see :meth:`plot`.
@@ -129,17 +129,17 @@ class LossCurveDisplay:
             Whether the losses have a log scale, see :meth:`plot`.
 
         name : str, default=None
-            What the training is called in the legend.
+            Name of the training in the legend.
 
         Returns
         -------
         display : LossCurveDisplay
-            What is drawn.
+            The display.
 
         Raises
         ------
         ValueError
-            If the estimator is none of these, or was trained by L-BFGS, which has no
+            If the estimator is of another kind, or was trained by L-BFGS, which has no
             epochs.
         NotFittedError
             If the estimator is not fitted.
@@ -168,7 +168,7 @@ class LossCurveDisplay:
             Where to draw, see :meth:`plot`.
 
         panels : "auto" or sequence of str, default="auto"
-            What to draw; "auto" is what :meth:`plot` draws of any of them.
+            What to draw; "auto" is every panel that :meth:`plot` draws for one of them.
 
         log_scale : bool or "auto", default="auto"
             Whether the losses have a log scale, see :meth:`plot`.
@@ -181,16 +181,16 @@ class LossCurveDisplay:
         Raises
         ------
         ValueError
-            If there is no estimator, or one is not legal.
+            If there is no estimator, or one is of another kind.
         NotFittedError
             If an estimator is not fitted.
         """
         check_matplotlib(f"{cls.__name__}.from_estimators")
         if not estimators:
-            raise ValueError(f"There must be an estimator, however: {estimators!r}.")
+            raise ValueError(f"estimators must not be empty, got {estimators!r}.")
         displays = [cls._of(fitted_network(e), name) for name, e in estimators.items()]
-        own = [display._panels(panels, must_have=False) for display in displays]
-        names = tuple(label for label in _LABELS if any(label in one for one in own))
+        drawn = [display._panels(panels, must_have=False) for display in displays]
+        names = tuple(label for label in _LABELS if any(label in row for row in drawn))
         axes = _axes(ax, names)
         is_log = _is_log(log_scale, [loss for d in displays for loss in d._losses()])
         for display in displays:
@@ -202,8 +202,8 @@ class LossCurveDisplay:
         curve = getattr(network, "loss_curve_", None)
         if curve is None:
             raise ValueError(
-                "The estimator must be trained in epochs, which solver='lbfgs' is not: "
-                "it records no curves."
+                "estimator must be trained in epochs, which record the curves, got "
+                "solver='lbfgs'."
             )
         score = network.validation_scores_
         is_known = score is not None and not np.isnan(score).all()
@@ -228,16 +228,16 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : Axes or sequence of Axes, default=None
-            One for each panel; or one whose place the panels take; None is a new
-            figure. Curves that are there get company of other colours and markers.
+            One for each panel, or one that the panels replace; None is a new figure.
+            Axes with curves get further curves in other colours and markers.
 
         panels : "auto" or sequence of str, default="auto"
-            Of "loss", "validation_score" and "learning_rate"; "auto" is what there is,
-            the learning rate where it varies.
+            Some of "loss", "validation_score" and "learning_rate"; "auto" is all that
+            have data, the learning rate only where it varies.
 
         log_scale : bool or "auto", default="auto"
-            Whether the losses have a log scale; "auto" is where the largest is more
-            than 20 times the smallest.
+            Whether the losses have a log scale; "auto" does if the largest is more than
+            20 times the smallest.
 
         Returns
         -------
@@ -247,7 +247,7 @@ class LossCurveDisplay:
         Raises
         ------
         ValueError
-            If a panel has nothing to show, or losses on a log scale are not positive.
+            If a panel has no data, or losses on a log scale are not positive.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         names = self._panels(panels, must_have=True)
@@ -272,7 +272,7 @@ class LossCurveDisplay:
             if name not in _LABELS or (must_have and not present[name]):
                 legal = [key for key in _LABELS if present[key] or not must_have]
                 raise ValueError(
-                    f"panels must be 'auto' or some of {legal}, however: {panels!r}."
+                    f"panels must be 'auto' or some of {legal}, got {panels!r}."
                 )
         return tuple(name for name in _LABELS if name in names)
 
@@ -350,23 +350,23 @@ def _is_wide(curves: Sequence[NDArray]) -> bool:
 
 def _is_log(log_scale: str | bool, losses: Sequence[NDArray]) -> bool:
     if log_scale not in ("auto", True, False):
-        raise ValueError(f"log_scale must be a bool or 'auto', however: {log_scale!r}.")
+        raise ValueError(f"log_scale must be a bool or 'auto', got {log_scale!r}.")
     if log_scale == "auto":
         return _is_wide(losses)
     smallest = min(loss.min() for loss in losses)
     if log_scale and not smallest > 0:
-        raise ValueError(f"log_scale needs losses above 0, however: {smallest}.")
+        raise ValueError(f"log_scale needs losses above 0, got {smallest}.")
     return bool(log_scale)
 
 
 def _axes(ax: Any, panels: tuple[str, ...]) -> NDArray:
     axes = grid_of_axes(ax, len(panels), n_columns=1, panel_size=(7.0, 2.7))
-    for one, panel in zip(axes, panels, strict=True):
-        one.set_ylabel(_LABELS[panel])
-        if not one.get_shared_x_axes().joined(one, axes[0]):
-            one.sharex(axes[0])
-        if one is not axes[-1]:
-            one.tick_params(labelbottom=False)
+    for ax_of_panel, panel in zip(axes, panels, strict=True):
+        ax_of_panel.set_ylabel(_LABELS[panel])
+        if not ax_of_panel.get_shared_x_axes().joined(ax_of_panel, axes[0]):
+            ax_of_panel.sharex(axes[0])
+        if ax_of_panel is not axes[-1]:
+            ax_of_panel.tick_params(labelbottom=False)
     give_title(axes[0], "Training")
     name_epochs(axes[-1])
     return axes

@@ -1,4 +1,4 @@
-"""The picture of a search along the recipe: scores, decision by decision."""
+"""Display of a search along the recipe: scores, decision by decision."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -106,23 +106,21 @@ class RecipePathDisplay:
         Returns
         -------
         display : RecipePathDisplay
-            What is drawn.
+            The display.
 
         Raises
         ------
         ValueError
-            If there is no path: it is another search, or not fitted.
+            If the search is of another kind, or not fitted.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         if not hasattr(search, "path_"):
-            raise ValueError(
-                f"search must be a fitted RecipeSearchCV, however: {search!r}."
-            )
-        moves = [one for one in search.path_ if one.tried]
-        scores = np.array([one.after for one in moves], dtype=float).T
-        kept = np.array([one.kept is not None for one in moves])
+            raise ValueError(f"search must be a fitted RecipeSearchCV, got {search!r}.")
+        moves = [decision for decision in search.path_ if decision.tried]
+        scores = np.array([move.after for move in moves], dtype=float).T
+        kept = np.array([move.kept is not None for move in moves])
         name = search.scoring if isinstance(search.scoring, str) else "score"
-        labels = [one.title.lower() for one in moves]
+        labels = [move.title.lower() for move in moves]
         return cls(labels, kept, *scores, score_name=name).plot(ax)
 
     def plot(self, ax: Any = None) -> "RecipePathDisplay":
@@ -136,7 +134,7 @@ class RecipePathDisplay:
         Returns
         -------
         self : RecipePathDisplay
-            With the attributes of what is drawn.
+            The display itself.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What the pictures share: axes, colours and line styles.
+"""Axes, colours and line styles of all displays.
 
 Colours are of M. Okabe and K. Ito, "Color universal design", 2008: those that are
 told apart with any colour vision and are seen on white and on black. Lines differ in
@@ -31,7 +31,7 @@ def check_matplotlib(caller: str) -> None:
 
 
 def one_axes(ax: Any) -> Any:
-    """Take the axes given, or those of a new figure."""
+    """Return the axes, or those of a new figure."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
@@ -65,7 +65,7 @@ def grid_of_axes(
     if ax is not None and n == 1:
         return np.array([ax])
     n_rows = -(-n // n_columns)
-    n_columns = -(-n // n_rows)  # rows of one length, or nearly so
+    n_columns = -(-n // n_rows)  # rows of the same length, if possible
     spec = _new_spec(ax, n_rows, n_columns, panel_size)
     figure = spec.figure if ax is None else ax.figure
     cells = [spec[divmod(i, n_columns)] for i in range(n)]
@@ -75,8 +75,8 @@ def grid_of_axes(
 def _checked(axes: NDArray, n: int) -> NDArray:
     if len(axes) != n:
         raise ValueError(
-            f"ax must be one Axes or a sequence of {n}, one for each panel, however: "
-            f"{len(axes)} of them."
+            f"ax must be one Axes or a sequence of {n}, one for each panel, got "
+            f"{len(axes)}."
         )
     return axes
 
@@ -92,8 +92,9 @@ def _new_spec(
         return figure.add_gridspec(n_rows, n_columns)
     if ax.get_subplotspec() is None or not ax.axison:
         raise ValueError(
-            f"ax must be free axes of a grid of subplots, which {n_rows * n_columns} "
-            "panels take the place of; to draw into a display's panels give its axes_."
+            "ax must be an Axes of a grid of subplots that can be replaced by "
+            f"{n_rows * n_columns} panels; to draw into the panels of a display, pass "
+            "its axes_."
         )
     ax.set_axis_off()
     return ax.get_subplotspec().subgridspec(n_rows, n_columns)

@@ -1,4 +1,4 @@
-"""The picture of the weights: images of the first layer, or histograms of all."""
+"""Display of the weights: images of the first layer, or histograms of all."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,8 +25,8 @@ class WeightDisplay:
     With the shape of an image, each unit of the first layer is drawn as the image of
     its incoming weights: those of the largest norm, in that order. All images share a
     diverging colour scale, symmetric about 0. Without it, each layer's weights are
-    counted in a histogram. It is recommended to use :meth:`from_estimator` to make one.
-    All parameters are stored as attributes.
+    counted in a histogram. Use :meth:`from_estimator` to create it. All
+    parameters are stored as attributes.
 
     Parameters
     ----------
@@ -92,8 +92,8 @@ class WeightDisplay:
         Parameters
         ----------
         estimator : object
-            A fitted network, a pipeline that ends in one, or a fitted search, whose
-            best estimator is taken.
+            A fitted estimator of this package, a pipeline that ends in one, or a fitted
+            search, whose best estimator is drawn.
 
         image_shape : tuple of two ints, default=None
             Rows and columns of the images that the network's inputs are; None draws
@@ -108,13 +108,13 @@ class WeightDisplay:
         Returns
         -------
         display : WeightDisplay
-            What is drawn. The members' units of an ensemble are side by side, and so
-            are the pieces of maxout.
+            The display. The units of all members of an ensemble are side by side, and
+            so are the pieces of maxout.
 
         Raises
         ------
         ValueError
-            If the estimator is none of these, or its inputs are no such images.
+            If the estimator is of another kind, or its inputs are not such images.
         NotFittedError
             If the estimator is not fitted.
         """
@@ -128,8 +128,7 @@ class WeightDisplay:
         Parameters
         ----------
         ax : Axes or sequence of Axes, default=None
-            One for each panel; or one whose place the panels take; None is a new
-            figure.
+            One for each panel, or one that the panels replace; None is a new figure.
 
         Returns
         -------
@@ -139,7 +138,7 @@ class WeightDisplay:
         Raises
         ------
         ValueError
-            If the first weights are not those of such images.
+            If the first weights are not of such images.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         self.units_: NDArray | None = None
@@ -180,7 +179,7 @@ class WeightDisplay:
 
 
 def _side_by_side(coef: NDArray) -> NDArray:
-    """Copy weights, those of members (n_members, n_in, n_out) side by side."""
+    """Copy weights; set those of members, (n_members, n_in, n_out), side by side."""
     return np.moveaxis(coef, -2, 0).reshape(coef.shape[-2], -1)
 
 
@@ -188,14 +187,14 @@ def _check_images(image_shape: Any, n_images: int, n_pixels: int) -> None:
     if len(image_shape) != 2 or np.prod(image_shape) != n_pixels:
         raise ValueError(
             f"image_shape must be (rows, columns) of the {n_pixels} inputs of the "
-            f"network, however: {image_shape!r}."
+            f"network, got {image_shape!r}."
         )
     if n_images < 1:
-        raise ValueError(f"n_images must be at least 1, however: {n_images!r}.")
+        raise ValueError(f"n_images must be at least 1, got {n_images!r}.")
 
 
 def _mosaic(images: NDArray) -> NDArray:
-    """Set images (n, rows, columns) in a square, with gaps that are not a number."""
+    """Arrange images (n, rows, columns) in a square, with gaps of nan."""
     n, height, width = images.shape
     n_columns = int(np.ceil(np.sqrt(n)))
     n_rows = -(-n // n_columns)

@@ -11,10 +11,13 @@ from sklearn.utils import check_random_state
 
 from sk_deep._estimator.finding import find_network
 from sk_deep.plots import DiagnosisDisplay
-from sk_deep.recipe._measure import Measurements, Study, measure
+from sk_deep.recipe._case import Case
+from sk_deep.recipe._measure import Measurements
+from sk_deep.recipe._measuring import measure
 from sk_deep.recipe._moves import Suggestion
 from sk_deep.recipe._report import html, text
-from sk_deep.recipe._rules import RULES, Case, Evidence
+from sk_deep.recipe._rules import RULES, Evidence
+from sk_deep.recipe._study import Study
 
 
 @dataclass(frozen=True)
@@ -291,7 +294,7 @@ def diagnose(
         measured = measure(study, fitted=fitted, test=test)
         verdicts = list(_find_verdicts(study, measured))
         measured.n_fits = study.n_fits
-    return Diagnosis(type(study.network).__name__, measured, verdicts)
+    return Diagnosis(type(study.mlp).__name__, measured, verdicts)
 
 
 def _check_test_data(X_test: Any, y_test: Any) -> None:

@@ -25,12 +25,13 @@ from sk_deep._compat import (
 from sk_deep._estimator.base import BaseMLP
 from sk_deep._estimator.finding import find_network, last_step
 from sk_deep._stacks.executor import train_in_stacks
+from sk_deep.recipe._budget import Budget
 from sk_deep.recipe._diagnosis import diagnose
 from sk_deep.recipe._measure import scores_in
 from sk_deep.recipe._moves import Facts, Suggestion
 from sk_deep.recipe._path import Decision
 from sk_deep.recipe._space import Space
-from sk_deep.recipe._walk import Budget, Walk
+from sk_deep.recipe._walk import Walk
 from sk_deep.recipe._yardsticks import training_scores
 
 _CANDIDATES = 50  # of the budget "auto"
@@ -255,8 +256,8 @@ class RecipeSearchCV(BaseSearchCV):
         param_distributions : dict of str to list or distribution
             Parameters of the estimator, and their values.
         """
-        network, prefix = find_network(estimator)
-        space = Space(network, _facts(network, X, y))
+        mlp, prefix = find_network(estimator)
+        space = Space(mlp, _facts(mlp, X, y))
         return space.distributions(prefix)
 
     def _check_input_parameters(self, X, y, split_params):
@@ -267,8 +268,8 @@ class RecipeSearchCV(BaseSearchCV):
 
     def _run_search(self, evaluate_candidates, *, callback_ctx=None):
         X, y, fit_params = given_to(evaluate_candidates)
-        network, prefix = find_network(self.estimator)
-        facts = _facts(network, X, y)
+        mlp, prefix = find_network(self.estimator)
+        facts = _facts(mlp, X, y)
         random_state = check_random_state(self.random_state)
         budget = Budget(self._limit(), self.n_splits_)
         search_ctx = callback_ctx.subcontext(task_name="search", max_subtasks=None)
@@ -280,9 +281,9 @@ class RecipeSearchCV(BaseSearchCV):
 
         walk = Walk(self.estimator, facts, evaluate, budget, random_state, self._tell)
         self.path_ = walk.path
-        walk.start(self._seed(network, prefix, random_state))
+        walk.start(self._seed(mlp, prefix, random_state))
         suggestions = self._diagnose(X, y, fit_params, budget, random_state)
-        walk.go(suggestions, self._compare(network, X, y, fit_params, budget))
+        walk.go(suggestions, self._compare(mlp, X, y, fit_params, budget))
         self.n_fits_ = budget.n_fits
         search_ctx.call_on_fit_task_end(estimator=self)
 
@@ -290,20 +291,20 @@ class RecipeSearchCV(BaseSearchCV):
         """Check the budget; a number of fits, or the time."""
         if isinstance(self.budget, datetime.timedelta):
             if self.budget <= datetime.timedelta(0):
-                raise ValueError(f"budget must be positive, however: {self.budget!r}.")
+                raise ValueError(f"budget must be positive, got {self.budget!r}.")
             return self.budget
         if self.budget == "auto":
             return _CANDIDATES * self.n_splits_
         if self.budget < self.n_splits_:
             raise ValueError(
                 "budget must pay for the estimator as it is, one fit for each of "
-                f"{self.n_splits_} splits, however: budget={self.budget}."
+                f"{self.n_splits_} splits, got {self.budget}."
             )
         return self.budget
 
-    def _seed(self, network, prefix: str, random_state) -> dict[str, Any]:
+    def _seed(self, mlp, prefix: str, random_state) -> dict[str, Any]:
         """Draw the network's random state, if it has none and the search has."""
-        if self.random_state is None or network.random_state is not None:
+        if self.random_state is None or mlp.random_state is not None:
             return {}
         return {f"{prefix}random_state": random_state.randint(_MAX_SEED)}
 
@@ -320,8 +321,7 @@ class RecipeSearchCV(BaseSearchCV):
         step_ctx.call_on_fit_task_end(estimator=self)
         if "mean_test_score" not in results:
             raise ValueError(
-                "scoring must give a single score, however: scoring="
-                f"{self.scoring!r} gives several."
+                f"scoring must give a single score, got several from {self.scoring!r}."
             )
         return scores_in(results, self.n_splits_)[-len(candidates) :]
 
@@ -351,7 +351,7 @@ class RecipeSearchCV(BaseSearchCV):
         # a scaler that needs a place of its own would hide the network's parameters
         return [one for one in advice if prefix[:-2] not in one.param_grid]
 
-    def _compare(self, network, X, y, fit_params, budget) -> dict[str, float]:
+    def _compare(self, mlp, X, y, fit_params, budget) -> dict[str, float]:
         """Score models to compare with, if they can be paid for."""
         if self.diagnosis_ is not None:
             known = self.diagnosis_.measurements
@@ -367,7 +367,7 @@ class RecipeSearchCV(BaseSearchCV):
             "scoring": self.scoring,
             "params": {} if get_config()["enable_metadata_routing"] else weights,
         }
-        scores = training_scores(self.estimator, network, y, evaluate)
+        scores = training_scores(self.estimator, mlp, y, evaluate)
         budget.spend(2 * self.n_splits_, time.monotonic() - start)
         return scores
 
@@ -376,10 +376,10 @@ class RecipeSearchCV(BaseSearchCV):
             print(decision)
 
 
-def _facts(network, X, y) -> Facts:
+def _facts(mlp, X, y) -> Facts:
     n_features = int(np.prod(np.shape(X)[1:]))
-    if not is_classifier(network) or y is None:
-        return Facts(num_samples(X), n_features, is_classifier(network), 0)
+    if not is_classifier(mlp) or y is None:
+        return Facts(num_samples(X), n_features, is_classifier(mlp), 0)
     n_columns = int(np.prod(np.shape(y)[1:]))
     n_classes = n_columns if n_columns > 1 else len(np.unique(np.asarray(y)))
     return Facts(num_samples(X), n_features, True, n_classes)

@@ -8,7 +8,8 @@ from scipy.stats import loguniform
 from sklearn.base import clone
 
 from sk_deep._estimator import checks
-from sk_deep.recipe._moves import MOVES, Facts, is_same, may_skip, present_rate
+from sk_deep.recipe._moves import MOVES, Facts
+from sk_deep.recipe._parameters import is_same, may_skip, present_rate
 
 # Numbers whose logarithm counts: what a search covers at least, and the factor by which
 # a neighbour differs in one standard deviation.
@@ -68,7 +69,7 @@ class Space:
 
     Parameters
     ----------
-    network : estimator
+    mlp : MLPClassifier or MLPRegressor
         With the parameters from which the recipe starts.
     facts : Facts
         Of the data.
@@ -81,25 +82,25 @@ class Space:
         Bounds of those parameters that may have all values between them.
     """
 
-    def __init__(self, network: Any, facts: Facts) -> None:
+    def __init__(self, mlp: Any, facts: Facts) -> None:
         self.facts = facts
         self.values: dict[str, list] = {}
         self.ranges: dict[str, tuple[float, float]] = {}
-        if not checks.hidden_units(network):
-            network = clone(network).set_params(hidden_layer_sizes=_UNITS)
-        solvers = MOVES["solver"].grid(network, facts)["solver"]
-        for solver in solvers if checks.is_full_batch(network) else [None, *solvers]:
-            self._add_moves(network, solver)
+        if not checks.hidden_units(mlp):
+            mlp = clone(mlp).set_params(hidden_layer_sizes=_UNITS)
+        solvers = MOVES["solver"].grid(mlp, facts)["solver"]
+        for solver in solvers if checks.is_full_batch(mlp) else [None, *solvers]:
+            self._add_moves(mlp, solver)
         for name in self.values.keys() - _BESIDE.keys():
-            if name != "solver" or not checks.is_full_batch(network):
-                self._add(name, [_own(network, name)])
+            if name != "solver" or not checks.is_full_batch(mlp):
+                self._add(name, [_own(mlp, name)])
         self._leave_what_can_skip()
 
-    def _add_moves(self, network, solver: Any) -> None:
+    def _add_moves(self, mlp, solver: Any) -> None:
         if solver is not None:
-            network = clone(network).set_params(solver=solver, solver_params=None)
+            mlp = clone(mlp).set_params(solver=solver, solver_params=None)
         for move in MOVES.values():
-            for name, values in move.grid(network, self.facts).items():
+            for name, values in move.grid(mlp, self.facts).items():
                 self._add(name, values)
 
     def _add(self, name: str, values: list) -> None:
@@ -148,12 +149,12 @@ class Space:
                 return False
         return True
 
-    def encode(self, network: Any) -> list[float]:
+    def encode(self, mlp: Any) -> list[float]:
         """Write a network's parameters as numbers, one for each of the space's.
 
         Parameters
         ----------
-        network : estimator
+        mlp : MLPClassifier or MLPRegressor
             With the parameters.
 
         Returns
@@ -163,21 +164,21 @@ class Space:
             -1 of those that are not there.
         """
         numbers = [
-            float(np.log(max(_own(network, name), low)))
+            float(np.log(max(_own(mlp, name), low)))
             for name, (low, _) in sorted(self.ranges.items())
         ]
         for name, values in sorted(self.values.items()):
-            own = _own(network, name)
+            own = _own(mlp, name)
             places = [i for i, one in enumerate(values) if is_same(one, own)]
             numbers.append(float(places[0]) if places else -1.0)
         return numbers
 
-    def usual(self, network: Any) -> list[dict[str, Any]]:
+    def usual(self, mlp: Any) -> list[dict[str, Any]]:
         """List what usually does well together, as far as the space has it.
 
         Parameters
         ----------
-        network : estimator
+        mlp : MLPClassifier or MLPRegressor
             With the present parameters.
 
         Returns
@@ -185,7 +186,7 @@ class Space:
         choices : list of dict
             Parameters and their values, the plainest choice first.
         """
-        units = checks.hidden_units(network)
+        units = checks.hidden_units(mlp)
         layers = {} if units else {"hidden_layer_sizes": _UNITS}
         rows = [{**layers, **row} for row in _USUAL]
         return [
@@ -194,13 +195,13 @@ class Space:
         ]
 
     def mixture(
-        self, network: Any, other: Any, random_state: RandomState
+        self, mlp: Any, other: Any, random_state: RandomState
     ) -> dict[str, Any]:
         """Take about half of what another network has of its own.
 
         Parameters
         ----------
-        network, other : estimator
+        mlp, other : MLPClassifier or MLPRegressor
             With parameters of the space.
         random_state : RandomState
             Source of the choice.
@@ -211,17 +212,17 @@ class Space:
             Those that change, and what is set back beside them; none where a network
             has no hidden layer, for many act on one.
         """
-        if not all(map(checks.hidden_units, (network, other))):
+        if not all(map(checks.hidden_units, (mlp, other))):
             return {}
         changed = {
             name: _own(other, name)
             for name in sorted((self.values.keys() | self.ranges) - _BESIDE.keys())
-            if not is_same(_own(network, name), _own(other, name))
+            if not is_same(_own(mlp, name), _own(other, name))
             and random_state.randint(2)
         }
         return self._set_back(changed)
 
-    def neighbour(self, network: Any, random_state: RandomState) -> dict[str, Any]:
+    def neighbour(self, mlp: Any, random_state: RandomState) -> dict[str, Any]:
         """Draw new values of some parameters that have a meaning for a network.
 
         A third of the neighbours are near and differ in one to three, a third are
@@ -229,7 +230,7 @@ class Space:
 
         Parameters
         ----------
-        network : estimator
+        mlp : MLPClassifier or MLPRegressor
             With the present parameters.
         random_state : RandomState
             Source of the draw.
@@ -239,11 +240,11 @@ class Space:
         parameters : dict of str to object
             Those that change, and what is set back beside them.
         """
-        names = self._acting(network)
+        names = self._acting(mlp)
         distances = (1 + random_state.binomial(2, 0.4), len(names) // 3, len(names))
         n_names = min(distances[random_state.randint(3)], len(names))
         changed = {
-            name: self._other(network, name, random_state)
+            name: self._other(mlp, name, random_state)
             for name in random_state.choice(names, n_names, replace=False)
         }
         return self._set_back(changed)
@@ -255,15 +256,15 @@ class Space:
                 changed[name] = self.values[name][0]
         return changed
 
-    def _acting(self, network) -> list[str]:
+    def _acting(self, mlp) -> list[str]:
         """List the parameters that act beside the present ones."""
-        grids = [move.grid(network, self.facts) for move in MOVES.values()]
+        grids = [move.grid(mlp, self.facts) for move in MOVES.values()]
         names = {name for grid in grids for name in grid} - _BESIDE.keys()
         several = {name for name, values in self.values.items() if len(values) > 1}
         return sorted(names & (several | self.ranges.keys()))
 
-    def _other(self, network, name: str, random_state: RandomState) -> Any:
-        own = _own(network, name)
+    def _other(self, mlp, name: str, random_state: RandomState) -> Any:
+        own = _own(mlp, name)
         if name in self.ranges:
             low, high = self.ranges[name]
             step = _RANGES[name][2] ** random_state.standard_normal()
@@ -272,10 +273,10 @@ class Space:
         return others[random_state.randint(len(others))]
 
 
-def _own(network, name: str) -> Any:
+def _own(mlp, name: str) -> Any:
     """Value that a network has, in the form in which the moves give it."""
     if name == "learning_rate_init":
-        return present_rate(network)
+        return present_rate(mlp)
     if name == "hidden_layer_sizes":
-        return tuple(checks.hidden_units(network))
-    return getattr(network, name)
+        return tuple(checks.hidden_units(mlp))
+    return getattr(mlp, name)

@@ -3,10 +3,8 @@
 It knows nothing of folds or stacks: candidates go out, their scores come back.
 """
 
-import datetime
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,14 +17,16 @@ from sklearn.model_selection import ParameterGrid
 
 from sk_deep._estimator.finding import find_network
 from sk_deep._stacks.members import freeze
+from sk_deep.recipe._budget import Budget
+from sk_deep.recipe._candidates import Tried, by_both, by_validation, is_better
 from sk_deep.recipe._moves import (
     MOVES,
     TESTING,
     TRAINING,
     Facts,
     Suggestion,
-    is_same,
 )
+from sk_deep.recipe._parameters import is_same
 from sk_deep.recipe._path import (
     NO_SCORES,
     Decision,
@@ -49,90 +49,7 @@ _N_JUDGES = 5  # trees that choose each of them
 _PATIENCE = 8  # rounds of refinement in which nothing helps
 _N_PARENTS = 4  # best candidates whose neighbours are tried, at least
 _MOST_PARENTS = 12
-_ROUNDING = 1e-9  # by which equal scores may differ
 _NEARLY = 0.02  # of the way from a constant to a linear prediction
-
-
-class Budget:
-    """What a search may spend: fits, or time.
-
-    Parameters
-    ----------
-    limit : int or datetime.timedelta
-        Number of fits, or wall time from now.
-    n_splits : int
-        Number of fits of a candidate.
-    """
-
-    def __init__(self, limit: int | datetime.timedelta, n_splits: int) -> None:
-        self.limit, self.n_splits = limit, n_splits
-        self.start = time.monotonic()
-        self.n_fits = 0
-        self.seconds = 0.0  # of a network in a fit, at the last time
-
-    def spend(self, n_fits: int, seconds: float, n_networks: float = 1) -> None:
-        """Count fits, of so many networks each, and the time that they took."""
-        self.n_fits += n_fits
-        self.seconds = seconds / max(1, n_fits * n_networks)
-
-    def n_candidates(self, n_networks: int = 1) -> int:
-        """Tell how many candidates can still be tried, as far as can be told.
-
-        Parameters
-        ----------
-        n_networks : int, default=1
-            Number of networks in each of them, on which the time depends.
-
-        Returns
-        -------
-        n_candidates : int
-            Their number.
-        """
-        if not isinstance(self.limit, datetime.timedelta):
-            return max(0, self.limit - self.n_fits) // self.n_splits
-        left = self.limit.total_seconds() - (time.monotonic() - self.start)
-        if left <= 0:
-            return 0
-        per_candidate = max(self.seconds * self.n_splits * n_networks, 1e-3)
-        return max(1, int(left / per_candidate))
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A candidate and its scores.
-
-    Parameters
-    ----------
-    parameters : dict
-        Its parameters, as far as they differ from the start.
-    training, validation : ndarray of shape (n_splits,)
-        Its scores.
-    """
-
-    parameters: dict[str, Any]
-    training: NDArray
-    validation: NDArray
-
-    @property
-    def scores(self) -> MeanScores:
-        """Means and standard deviations."""
-        parts = (self.training, self.validation)
-        return MeanScores(*(f(part) for part in parts for f in (np.mean, np.std)))
-
-    @property
-    def value(self) -> float:
-        """What ranks candidates: the mean validation score, the lowest where none."""
-        mean = float(np.mean(self.validation))
-        return mean if np.isfinite(mean) else -np.inf
-
-
-def _gain(after: NDArray, before: NDArray) -> tuple[float, float]:
-    """Mean of the differences over the folds, and its standard error."""
-    if not np.isfinite(before).all():
-        return (np.inf, 0.0) if np.isfinite(after).all() else (-np.inf, 0.0)
-    differences = after - before
-    error = np.std(differences) / np.sqrt(max(1, len(differences) - 1))
-    return float(np.mean(differences)), float(error)
 
 
 class Walk:
@@ -164,9 +81,9 @@ class Walk:
         random_state: RandomState,
         tell: Callable[[Decision], None],
     ) -> None:
-        self.network, self.prefix = find_network(estimator)
+        self.mlp, self.prefix = find_network(estimator)
         self.at_start, self.facts = estimator.get_params(), facts
-        self.space = Space(self.network, facts)
+        self.space = Space(self.mlp, facts)
         self.evaluate, self.budget, self.tell = evaluate, budget, tell
         self.random_state = random_state
         self.tried: dict[Any, Tried] = {}
@@ -260,11 +177,11 @@ class Walk:
 
     def _make_ensembles(self) -> None:
         """Try ensembles of the best candidates."""
-        best = sorted(self.tried.values(), key=_by_validation, reverse=True)
+        best = sorted(self.tried.values(), key=by_validation, reverse=True)
         candidates = []
         for one in best[: min(_N_ENSEMBLES, self.most)]:
-            network = self._network_at(one.parameters)
-            for changes in MOVES[_LAST].candidates(network, self.facts):
+            mlp = self._network_at(one.parameters)
+            for changes in MOVES[_LAST].candidates(mlp, self.facts):
                 changed = self._beside(one.parameters, self._prefixed(changes))
                 candidates += [changed] if self.space.holds(changes) else []
         self._choose(_LAST, candidates)
@@ -310,15 +227,15 @@ class Walk:
         draws = self.random_state.randint(len(parents), size=2)
         own, other = (parents[i].parameters for i in draws)
         if self.random_state.random_sample() < _MIXED:
-            networks = self._network_at(own), self._network_at(other)
-            changes = self.space.mixture(*networks, self.random_state)
+            mlps = self._network_at(own), self._network_at(other)
+            changes = self.space.mixture(*mlps, self.random_state)
             own = self._beside(own, self._prefixed(changes))
         changes = self.space.neighbour(self._network_at(own), self.random_state)
         return self._beside(own, self._prefixed(changes))
 
     def _parents(self) -> list[Tried]:
         """Take the best candidates, and those that are as good but for chance."""
-        ranked = sorted(self.tried.values(), key=_by_validation, reverse=True)
+        ranked = sorted(self.tried.values(), key=by_validation, reverse=True)
         best = ranked[0].scores
         error = np.nan_to_num(best.validation_std) / np.sqrt(self.budget.n_splits)
         alike = [one for one in ranked if one.value >= ranked[0].value - error]
@@ -360,8 +277,8 @@ class Walk:
             return False
         question = MOVES[key].question if key in MOVES else TESTING
         before = self.best
-        rank = _by_both if question == TRAINING else _by_validation
-        helping = [one for one in tried if _helps(one, before, question)]
+        rank = by_both if question == TRAINING else by_validation
+        helping = [one for one in tried if is_better(one, before, question)]
         winner = max(helping or tried, key=rank)
         if helping:
             self.best = winner
@@ -415,7 +332,7 @@ class Walk:
             for name, value in parameters.items()
             if name.startswith(self.prefix)
         }
-        return clone(self.network).set_params(**own)
+        return clone(self.mlp).set_params(**own)
 
     def _n_networks(self, parameters: dict[str, Any]) -> int:
         return self._network_at(parameters).n_members
@@ -445,7 +362,7 @@ class Walk:
 
     def _end(self) -> None:
         before = self.best
-        self.best = max(self.tried.values(), key=_by_validation)
+        self.best = max(self.tried.values(), key=by_validation)
         told = tell_parameters(self.best.parameters, self.prefix)
         scores = tell_scores(self.best.scores, self.path[0].after)
         text = f"best of {len(self.tried)} candidates: {told}: {scores}."
@@ -508,22 +425,3 @@ def _is_good(scores: MeanScores, yardsticks: dict[str, float]) -> bool:
     """Whether a training score is nearly as good as that of a linear model."""
     linear, constant = yardsticks["linear"], yardsticks["constant"]
     return bool(scores.training >= linear - _NEARLY * (linear - constant))
-
-
-def _helps(one: Tried, before: Tried, question: str) -> bool:
-    """Whether a candidate is better, by what its question asks for."""
-    if not np.isfinite(one.value):
-        return False
-    if one.value > before.value + _ROUNDING * max(1.0, abs(one.value)):
-        return True
-    training, error = _gain(one.training, before.training)
-    lost, doubt = _gain(before.validation, one.validation)
-    return question == TRAINING and training > error and lost <= doubt
-
-
-def _by_validation(one: Tried) -> float:
-    return one.value
-
-
-def _by_both(one: Tried) -> float:
-    return one.value + float(np.nan_to_num(one.scores.training, nan=-np.inf))

@@ -20,28 +20,28 @@ from sk_deep._estimator.inputs import check_inputs, fit_columns
 _PLAIN = {"hidden_layer_sizes": (128,), "max_iter": 100}
 
 
-def constant_model(network: Any) -> Any:
+def constant_model(mlp: Any) -> Any:
     """Build the model that predicts a constant, of a network's kind."""
-    return DummyClassifier() if is_classifier(network) else DummyRegressor()
+    return DummyClassifier() if is_classifier(mlp) else DummyRegressor()
 
 
-def linear_model(network: Any, y: Any) -> Any:
+def linear_model(mlp: Any, y: Any) -> Any:
     """Build the linear model of a network's kind and of targets y."""
-    if not is_classifier(network):
+    if not is_classifier(mlp):
         return RidgeCV(alphas=np.logspace(-3, 3, 7))
     if type_of_target(y) == "multilabel-indicator":  # the same, label by label
-        found = type(network)(hidden_layer_sizes=(), device="cpu")
+        found = type(mlp)(hidden_layer_sizes=(), device="cpu")
         return found.set_params(solver="lbfgs", alpha=1.0, max_iter=500)
     return LogisticRegression(max_iter=500)
 
 
-def plain_network(network: Any) -> Any:
+def plain_network(mlp: Any) -> Any:
     """Build a plain network of a network's kind and loss."""
     names = ["random_state", "device", "dtype"]
-    if not is_classifier(network):
+    if not is_classifier(mlp):
         names += ["loss", "loss_params"]
-    same = {name: getattr(network, name) for name in names}
-    return type(network)(**same).set_params(**_PLAIN)
+    same = {name: getattr(mlp, name) for name in names}
+    return type(mlp)(**same).set_params(**_PLAIN)
 
 
 class Columns(TransformerMixin, BaseEstimator):
@@ -49,16 +49,16 @@ class Columns(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    network : estimator
+    mlp : MLPClassifier or MLPRegressor
         The network.
     """
 
-    def __init__(self, network: Any) -> None:
-        self.network = network
+    def __init__(self, mlp: Any) -> None:
+        self.mlp = mlp
 
     def fit(self, X: Any, y: Any = None) -> "Columns":
         """Learn how to encode the columns."""
-        self.network_ = clone(self.network).set_params(max_one_hot=num_samples(X))
+        self.network_ = clone(self.mlp).set_params(max_one_hot=num_samples(X))
         fit_columns(self.network_, X)
         return self
 
@@ -67,13 +67,13 @@ class Columns(TransformerMixin, BaseEstimator):
         return check_inputs(self.network_, X)
 
 
-def columns(network: Any) -> list[Columns]:
+def columns(mlp: Any) -> list[Columns]:
     """List the step that encodes a table in the network's place, if it does."""
-    return [Columns(network)] if reads_columns(network) else []
+    return [Columns(mlp)] if reads_columns(mlp) else []
 
 
 def training_scores(
-    estimator: Any, network: Any, y: Any, evaluate: dict[str, Any]
+    estimator: Any, mlp: Any, y: Any, evaluate: dict[str, Any]
 ) -> dict[str, float]:
     """Score a linear and a constant model in a network's place, on the training rows.
 
@@ -81,7 +81,7 @@ def training_scores(
     ----------
     estimator : estimator
         The network, or a pipeline that ends in one; the steps before it stay.
-    network : estimator
+    mlp : MLPClassifier or MLPRegressor
         The network.
     y : array-like
         Targets.
@@ -93,13 +93,13 @@ def training_scores(
     scores : dict of str to float
         Of "linear" and "constant"; nan if the scorer fails on one.
     """
-    models = {"linear": linear_model(network, y), "constant": constant_model(network)}
+    models = {"linear": linear_model(mlp, y), "constant": constant_model(mlp)}
     found = {}
     for name, model in models.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # how a yardstick is made is not our matter
             try:
-                model = make_pipeline(*columns(network), model)
+                model = make_pipeline(*columns(mlp), model)
                 model = replace_network(estimator, model)
                 scores = cross_validate(model, y=y, return_train_score=True, **evaluate)
                 found[name] = float(np.mean(scores["train_score"]))

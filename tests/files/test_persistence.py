@@ -97,7 +97,7 @@ def test_each_option(params, path, digits):
 @pytest.mark.parametrize("params", [row for row in ROWS if not _is_plain(row)])
 def test_code_is_refused_by_the_parameters_name(params, path):
     name = next(name for name, value in params.items() if callable(value))
-    with pytest.raises(TypeError, match=f"however: parameters.{name} is"):
+    with pytest.raises(TypeError, match=f"got parameters.{name}="):
         save(MLPClassifier(**params), path)
     assert not path.exists()
 
@@ -108,6 +108,34 @@ def test_regressors(loss, path):
     found = _round_trip(model, path)
     _assert_alike(found, model)
     np.testing.assert_array_equal(found.predict(X), model.predict(X))
+
+
+def test_attributes_of_the_user(path):
+    notes = {"note_": "x", "team": ["a", 1.5, None], "rows": {"n": np.arange(3)}}
+    for model in (fitted(), MLPClassifier()):
+        for name, value in notes.items():
+            setattr(model, name, value)
+        loaded = _round_trip(model, path)
+        assert (loaded.note_, loaded.team) == ("x", ["a", 1.5, None])
+        np.testing.assert_array_equal(loaded.rows["n"], np.arange(3))
+
+
+@pytest.mark.parametrize("name", ["_note", "predict", "coefs", "a note"])
+def test_an_attribute_that_cannot_be_saved_is_named(name, path):
+    model = fitted()
+    value = print if name == "coefs" else 1
+    vars(model)[name] = value
+    with pytest.raises(TypeError, match=f"got '{name}'|got attributes.{name}="):
+        save(model, path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["predict", "alpha", "_note", "__class__", "net_"])
+def test_an_unknown_attribute_is_named(name, path):
+    save(fitted(), path)
+    _rewrite(path, _set("tree", "attributes", name, 1))
+    with pytest.raises(CorruptModelError, match=f"an unknown attribute, '{name}'"):
+        load(path)
 
 
 def test_names_of_features(path):
@@ -197,9 +225,9 @@ def test_the_hash_that_was_expected(path):
     sha256 = save(fitted(), path)
     load(path, expected_sha256=sha256.upper())
     save(fitted(random_state=1), path)
-    with pytest.raises(CorruptModelError, match=f"must be {sha256}, however: "):
+    with pytest.raises(CorruptModelError, match=f"must be {sha256}, got "):
         load(path, expected_sha256=sha256)
-    with pytest.raises(ValueError, match="64 hexadecimal digits, however: 'abc'"):
+    with pytest.raises(ValueError, match="64 hexadecimal digits, got 'abc'"):
         load(path, expected_sha256="abc")
 
 
@@ -250,7 +278,14 @@ CHANGES = {
     "unknown parameter": _set("tree", "parameters", "command", "rm"),
     "illegal parameter": _set("tree", "parameters", "alpha", -1.0),
     "module as parameter": _set("tree", "parameters", "activation", "torch.nn.ReLU"),
-    "unknown attribute": _set("tree", "attributes", "predict", 1),
+    "attribute with a method's name": _set("tree", "attributes", "predict", 1),
+    "attribute with a parameter's name": _set("tree", "attributes", "alpha", 1),
+    "attribute with a property's name": _set("tree", "attributes", "net_", 1),
+    "private attribute": _set("tree", "attributes", "_note", 1),
+    "attribute of Python": _set("tree", "attributes", "__class__", "str"),
+    "attribute that is no name": _set("tree", "attributes", "a note", 1),
+    "attribute without a name": _set("tree", "attributes", "", 1),
+    "number as a name": _set("tree", "attributes", 1, 1),
     "attribute of another type": _set("tree", "attributes", "n_iter_", "three"),
     "no type of target": lambda tree, about: tree["attributes"].pop("_target_type"),
     "no classes": lambda tree, about: tree["attributes"].pop("classes_"),
@@ -346,7 +381,7 @@ def test_a_pipeline_whose_bytes_have_changed(path, rng):
 
 def test_a_file_of_skops_that_save_has_not_written(path):
     skops.io.dump(LogisticRegression(), path)
-    with pytest.raises(CorruptModelError, match="reads others"):
+    with pytest.raises(CorruptModelError, match="reads other files"):
         load(path)
 
 
@@ -358,7 +393,7 @@ def test_a_part_makes_one_array_only(path):
         first, second, *_ = re.findall(r'"file": "(.+?)"', schema)
         changed.writestr("schema.json", schema.replace(second, first))
     path.write_bytes(persistence._seal(buffer.getvalue()))
-    with pytest.raises(CorruptModelError, match="must be of one array"):
+    with pytest.raises(CorruptModelError, match="must hold one array"):
         load(path)
 
 

@@ -87,16 +87,16 @@ def test_it_is_a_file_of_safetensors():
     [
         ({"a": [1, print]}, r"a\[1\]"),
         ({"a": {"b": np.dtype("f4")}}, "a.b"),
-        ([np.array([1j])], r"\[0\] is of dtype complex128"),
-        ([np.array([1], "M8[s]")], r"\[0\] is of dtype datetime64"),
+        ([np.array([1j])], r"\[0\] of dtype complex128"),
+        ([np.array([1], "M8[s]")], r"\[0\] of dtype datetime64"),
         ([np.array([print])], r"\[0\]\[0\]"),
         ([np.ma.array([1, 2])], r"\[0\]"),
-        ({"a": {1, 2}}, "a is"),
-        ({"a": b"bytes"}, "a is"),
+        ({"a": {1, 2}}, "a="),
+        ({"a": b"bytes"}, "a="),
     ],
 )
 def test_other_values_are_refused(value, place):
-    with pytest.raises(TypeError, match=rf"however: {place}"):
+    with pytest.raises(TypeError, match=rf"got {place}"):
         dump(value, {})
 
 

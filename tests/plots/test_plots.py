@@ -161,14 +161,14 @@ def test_wrong_axes_are_refused(display, data):
     model = network(early_stopping=True, activation=["maxout", "prelu"]).fit(*data)
     drawn = display.from_estimator(model)
     n = len(drawn.axes_)
-    with pytest.raises(ValueError, match=rf"sequence of {n}.*however: {n + 1} of them"):
+    with pytest.raises(ValueError, match=rf"sequence of {n}.*got {n + 1}"):
         drawn.plot(plt.subplots(n + 1)[1])
     ax = plt.figure().add_axes([0.1, 0.1, 0.8, 0.8])
-    with pytest.raises(ValueError, match="free axes of a grid"):
+    with pytest.raises(ValueError, match="must be an Axes of a grid"):
         drawn.plot(ax)
     ax = plt.subplots()[1]
     drawn.plot(ax)
-    with pytest.raises(ValueError, match="give its axes_"):
+    with pytest.raises(ValueError, match="pass its axes_"):
         drawn.plot(ax)
 
 
@@ -271,7 +271,7 @@ def test_scale_of_losses(losses, log_scale, expected):
 
 
 @pytest.mark.parametrize(
-    ("log_scale", "message"), [(True, "above 0, however: 0"), ("log", "a bool or")]
+    ("log_scale", "message"), [(True, "above 0, got 0"), ("log", "a bool or")]
 )
 def test_illegal_scale(log_scale, message):
     with pytest.raises(ValueError, match=message):
@@ -313,7 +313,7 @@ def test_curves_of_lbfgs_are_refused(data):
     model = network(solver="lbfgs", callbacks=None).fit(*data)
     with pytest.raises(ValueError, match="must be trained in epochs"):
         LossCurveDisplay.from_estimator(model)
-    with pytest.raises(ValueError, match="must be an estimator"):
+    with pytest.raises(ValueError, match="must not be empty"):
         LossCurveDisplay.from_estimators({})
 
 
@@ -564,7 +564,7 @@ def test_images_are_the_weights_of_the_largest_norms(images):
 def test_illegal_shapes_of_images(image_shape, images):
     with pytest.raises(ValueError, match="of the 48 inputs"):
         WeightDisplay.from_estimator(images, image_shape=image_shape)
-    with pytest.raises(ValueError, match="at least 1, however: 0"):
+    with pytest.raises(ValueError, match="at least 1, got 0"):
         WeightDisplay.from_estimator(images, image_shape=(6, 8), n_images=0)
 
 

@@ -124,7 +124,7 @@ def test_promise_04_local_functions():
     assert np.isfinite(search.best_score_)
     pickle.loads(cloudpickle.dumps(search.best_estimator_)).predict(X)
     for name, value in {"activation": Wave, "loss": loss}.items():
-        with pytest.raises(TypeError, match=f"parameters.{name} is"):
+        with pytest.raises(TypeError, match=f"got parameters.{name}="):
             save(MLPClassifier(**{name: value}), "nowhere")
 
 

@@ -46,7 +46,7 @@ from torch import nn
 from sk_deep import MLPClassifier, MLPRegressor, diagnose
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import DivergenceError
-from sk_deep.recipe import RULES, _measure, _rules, _yardsticks
+from sk_deep.recipe import RULES, _case, _remedies, _study, _yardsticks
 from sk_deep.solvers import SOLVERS
 
 N_ROWS = 40
@@ -315,8 +315,8 @@ def run(row):
 def _short():
     """Measure little, so that there is time for all rows of the table."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_measure, "RATE_FACTORS", (0.1, 1.0, 10.0))
-        patch.setattr(_measure, "_SHORT_STEPS", 5)
+        patch.setattr(_study, "RATE_FACTORS", (0.1, 1.0, 10.0))
+        patch.setattr(_study, "_SHORT_STEPS", 5)
         patch.setitem(_yardsticks._PLAIN, "max_iter", 5)
         yield
 
@@ -386,9 +386,9 @@ def fit_shortly(estimator, candidate, X, y):
 def test_all_that_a_rule_may_suggest_is_legal(name):
     row, measured = ROWS[name], diagnosis_of(name).measurements
     X, y = row.data()
-    case, seen = _rules.Case(row.estimator, measured), []
+    case, seen = _case.Case(row.estimator, measured), []
     for rule in RULES.values():
-        if rule.suggests in (_rules._lower_rate, _rules._higher_rate):
+        if rule.suggests in (_remedies.lower_rate, _remedies.higher_rate):
             continue  # they ask for a better rate, which there need not be
         for one in rule.suggests(case):
             if one.param_grid not in seen:
@@ -468,13 +468,13 @@ REFUSED = {
     "no rows": (classifier(), {"X": np.empty((0, 5)), "y": []}, "0 sample"),
     "fewer targets": (classifier(), {"y": [0, 1]}, "inconsistent numbers of samples"),
     "few weights": (classifier(), {"sample_weight": [1.0]}, "inconsistent numbers of"),
-    "no split": (classifier(), {"cv": []}, "cv must give a split"),
+    "no split": (classifier(), {"cv": []}, "cv must give at least one split"),
     "one fold": (classifier(), {"cv": 1}, "n_splits=2 or more"),
     "scores": (classifier(), {"scoring": ["accuracy"]}, "must be a single score"),
     "no score": (
         regressor(),
         {"X": _few()[0], "y": _few()[1], "cv": LeaveOneOut()},
-        "must be a number",
+        "must give a number",
     ),
     "holes": (classifier(), {"X": np.full((N_ROWS, 2), np.nan)}, "contains NaN"),
     "illegal alpha": (classifier(alpha=-1), {}, "'alpha' parameter of MLPClassifier"),

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sk_deep import BatchedGridSearchCV, MLPClassifier, MLPRegressor, diagnose
 from sk_deep._engine.unit_states import unit_states
 from sk_deep.callbacks import LayerMonitor
-from sk_deep.recipe import _measure
+from sk_deep.recipe import _study
 
 NAMES = "classes", "values"
 
@@ -149,13 +149,13 @@ def test_linear_model_of_many_labels():
 @pytest.mark.parametrize("name", NAMES)
 def test_learning_curve(name, monkeypatch):
     parts = []
-    original = _measure.Study._part
+    original = _study.Study._part
 
     def part(study, rows, size):
         parts.append((rows, original(study, rows, size)))
         return parts[-1][1]
 
-    monkeypatch.setattr(_measure.Study, "_part", part)
+    monkeypatch.setattr(_study.Study, "_part", part)
     X, y = data(name)
     found = diagnose(estimator(name), X, y, cv=splitter(name), random_state=0)
     assert list(found.measurements.learning_curve) == [20, 40, 80]
@@ -219,7 +219,7 @@ def test_sweep_over_rates(name):
     m, (X, y) = measured(name), data(name)
     train, _ = next(iter(splitter(name).split(X, y)))
     assert m.rate == 1e-3
-    assert_allclose(m.rates, 1e-3 * np.array(_measure.RATE_FACTORS))
+    assert_allclose(m.rates, 1e-3 * np.array(_study.RATE_FACTORS))
     assert m.rate_epochs == 15
     for rate, loss in list(zip(m.rates, m.rate_losses, strict=True))[::3]:
         model = estimator(name, learning_rate_init=rate, n_iter_no_change=np.inf)

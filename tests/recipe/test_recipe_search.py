@@ -523,7 +523,7 @@ def _two_scores(estimator, X, y):
         ({"scoring": ["accuracy", "f1_macro"]}, "The 'scoring' parameter"),
         ({"scoring": {"a": "accuracy"}}, "The 'scoring' parameter"),
         ({"scoring": _two_scores}, "scoring must give a single score"),
-        ({"budget": 1}, "one fit for each of 2 splits, however: budget=1"),
+        ({"budget": 1}, "one fit for each of 2 splits, got 1"),
         ({"budget": 0}, "The 'budget' parameter"),
         ({"budget": datetime.timedelta(0)}, "budget must be positive"),
         ({"budget": "much"}, "The 'budget' parameter"),

@@ -12,8 +12,8 @@ import pytest
 
 from sk_deep import MLPClassifier
 from sk_deep.recipe import RULES, Facts, Measurements, Scores
+from sk_deep.recipe._case import Case
 from sk_deep.recipe._diagnosis import _find_verdicts
-from sk_deep.recipe._rules import Case
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 bench = importlib.import_module("bench_diagnosis")
