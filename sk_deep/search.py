@@ -12,7 +12,7 @@ _BATCH_MEMBERS = [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left
 
 
 class _Batched:
-    """What the two searches add to those of scikit-learn."""
+    """Train the fits of a search of scikit-learn in stacks."""
 
     def _run_search(self, evaluate_candidates, *, callback_ctx=None):
         train_in_stacks(self, evaluate_candidates, self.batch_members)
@@ -22,37 +22,37 @@ class _Batched:
 class BatchedGridSearchCV(_Batched, GridSearchCV):
     """Search a grid of parameters, all candidates and folds trained together.
 
-    It is scikit-learn's `GridSearchCV`: it has the same parameters, attributes and
-    results, and takes its place in pipelines, `cross_validate` and nested searches.
-    Where the estimator is a network of this package, or a `Pipeline` that ends in one,
-    the networks of all candidates and folds train together, as stacks: one tensor
-    operation steps all of them, which takes a fraction of the time. See Notes.
+    A drop-in replacement for scikit-learn's `GridSearchCV`, with the same parameters,
+    attributes and results, in pipelines, `cross_validate` and nested searches. If the
+    estimator is one of this package, or a `Pipeline` that ends in one, the networks of
+    all candidates and folds train together, as stacks: one tensor operation steps all
+    of them, which takes a fraction of the time. See Notes.
 
     Parameters
     ----------
     estimator : estimator
-        What is searched. Other estimators than those networks are searched as
-        scikit-learn does it.
+        The estimator to tune. Estimators of other packages are searched as in
+        scikit-learn.
 
     param_grid : dict or list of dict
         Parameters and the values to try, or several such grids.
 
     scoring : str, callable, list, tuple or dict, default=None
-        How predictions are scored, as in scikit-learn; None is the estimator's `score`.
+        How to score predictions, as in scikit-learn; None is the estimator's `score`.
 
     refit : bool, str or callable, default=True
-        Whether to refit the best candidate on all data; of several scores, which one
-        tells the best; or a function of `cv_results_` that gives its index.
+        Whether to refit the best candidate on all data; with several scores, the name
+        of the score that decides; or a function from `cv_results_` to its index.
 
     cv : int, cross-validation generator or iterable, default=None
-        How the data are split; None is 5 folds, stratified for classifiers.
+        How to split the data; None is 5 folds, stratified for classifiers.
 
     verbose : int, default=0
-        What is printed: above 0 the number of fits, and which go one by one, and why;
-        above 1 each fit with its time, above 2 its score too.
+        Amount of output: above 0 the number of fits, and which of them cannot be
+        stacked and why; above 1 each fit with its time, above 2 its score too.
 
     error_score : 'raise' or numeric, default=nan
-        Score of a fit that fails.
+        Score of a failed fit.
 
     return_train_score : bool, default=False
         Whether to score on the training rows too.
@@ -63,13 +63,13 @@ class BatchedGridSearchCV(_Batched, GridSearchCV):
 
     batch_members : int or "auto", default="auto"
         Most networks in a stack, unless a single ensemble has more. The memory of a
-        search grows with it; "auto" lets the parameters and values of a stack stay in a
-        processor's cache.
+        search grows with it; "auto" keeps the parameters and values of a stack in the
+        cache of the processor.
 
     Attributes
     ----------
     cv_results_ : dict of str to ndarray
-        As in scikit-learn. The times of a stack are shared out over its networks.
+        As in scikit-learn. The time of a stack is divided among its networks.
 
     best_estimator_ : estimator
         The refitted estimator.
@@ -84,13 +84,13 @@ class BatchedGridSearchCV(_Batched, GridSearchCV):
         Its index in `cv_results_`.
 
     scorer_ : callable or dict
-        What scored.
+        The scorer, or the scorers by name.
 
     n_splits_ : int
         Number of splits.
 
     refit_time_ : float
-        Seconds that the refit took.
+        Seconds of the refit.
 
     multimetric_ : bool
         Whether there are several scores.
@@ -106,31 +106,31 @@ class BatchedGridSearchCV(_Batched, GridSearchCV):
 
     See Also
     --------
-    sklearn.model_selection.GridSearchCV : The search that this one is.
+    sklearn.model_selection.GridSearchCV : Search that fits one by one.
     sk_deep.BatchedRandomizedSearchCV : Search a sample of candidates.
 
     Notes
     -----
-    A network in a stack has its own rows, shuffles, initial weights and random state,
-    and gives what it gives alone: in float64 to rounding, with dropout or augmentation
-    in law. Early stopping acts on each; those that have finished leave the stack.
+    A network in a stack has its own rows, shuffles, initial weights and random state.
+    Its results are those of a fit alone: up to rounding in float64, and in distribution
+    with dropout or augmentation. Each network stops early by itself, and then leaves
+    the stack.
 
-    Networks share a stack where they differ in numbers: rates, schedules, penalties,
+    Networks share a stack if they differ in numbers only: rates, schedules, penalties,
     momentum and betas, probabilities of dropout, bounds on norms, class weights, random
-    states, `max_iter`, `tol`, patience. Where they differ in structure (layers,
-    activation, solver, batch size, loss, whether there is dropout at all, ...), each
-    structure has stacks of its own. An ensemble is as many networks, all in one stack.
-    The steps of a pipeline before the network are fitted once per fold and combination
-    of *their* parameters.
+    states, `max_iter`, `tol`, patience. Each structure (layers, activation, solver,
+    batch size, loss, whether there is dropout at all, ...) has separate stacks. All
+    networks of an ensemble are in one stack. The steps of a pipeline before the network
+    are fitted once per fold and combination of *their* parameters.
 
-    One by one, as in scikit-learn, go: ``solver="lbfgs"``, ensembles of folds
-    (`n_folds`), networks with ``callbacks`` or ``verbose``, and those with code of
-    one's own as activation, loss, solver, schedule or augmentation.
+    Some fits cannot be stacked and run one by one, as in scikit-learn: with
+    ``solver="lbfgs"``, ensembles of folds (`n_folds`), ``callbacks`` or ``verbose``, or
+    a function or class as activation, loss, solver, schedule or augmentation.
 
-    Callbacks of scikit-learn on the search (`set_callbacks`) are told of each fit when
-    its stack has finished. A `sklearn.callback.ProgressBar` leaves the stacks as they
-    are, as do callbacks that end at the search (``max_propagation_depth=0``). Others
-    that go down to the networks may look at each epoch: all fits then go one by one.
+    Callbacks of scikit-learn on the search (`set_callbacks`) are called for each fit
+    when its stack has finished. A `sklearn.callback.ProgressBar` does not prevent
+    stacks, nor do callbacks of the search alone (``max_propagation_depth=0``). With
+    other callbacks, which may read each epoch, all fits run one by one.
 
     Examples
     --------
@@ -185,17 +185,17 @@ class BatchedGridSearchCV(_Batched, GridSearchCV):
 class BatchedRandomizedSearchCV(_Batched, RandomizedSearchCV):
     """Search a sample of candidates, all candidates and folds trained together.
 
-    It is scikit-learn's `RandomizedSearchCV`: it has the same parameters, attributes
-    and results, and takes its place in pipelines, `cross_validate` and nested searches.
-    Where the estimator is a network of this package, or a `Pipeline` that ends in one,
+    A drop-in replacement for scikit-learn's `RandomizedSearchCV`, with the same
+    parameters, attributes and results, in pipelines, `cross_validate` and nested
+    searches. If the estimator is one of this package, or a `Pipeline` that ends in one,
     the networks of all candidates and folds train together, as stacks: one tensor
     operation steps all of them, which takes a fraction of the time. See Notes.
 
     Parameters
     ----------
     estimator : estimator
-        What is searched. Other estimators than those networks are searched as
-        scikit-learn does it.
+        The estimator to tune. Estimators of other packages are searched as in
+        scikit-learn.
 
     param_distributions : dict or list of dict
         Parameters and their values, lists or distributions with an ``rvs`` method, or
@@ -205,24 +205,24 @@ class BatchedRandomizedSearchCV(_Batched, RandomizedSearchCV):
         Number of candidates.
 
     scoring : str, callable, list, tuple or dict, default=None
-        How predictions are scored, as in scikit-learn; None is the estimator's `score`.
+        How to score predictions, as in scikit-learn; None is the estimator's `score`.
 
     refit : bool, str or callable, default=True
-        Whether to refit the best candidate on all data; of several scores, which one
-        tells the best; or a function of `cv_results_` that gives its index.
+        Whether to refit the best candidate on all data; with several scores, the name
+        of the score that decides; or a function from `cv_results_` to its index.
 
     cv : int, cross-validation generator or iterable, default=None
-        How the data are split; None is 5 folds, stratified for classifiers.
+        How to split the data; None is 5 folds, stratified for classifiers.
 
     verbose : int, default=0
-        What is printed: above 0 the number of fits, and which go one by one, and why;
-        above 1 each fit with its time, above 2 its score too.
+        Amount of output: above 0 the number of fits, and which of them cannot be
+        stacked and why; above 1 each fit with its time, above 2 its score too.
 
     random_state : int, RandomState instance or None, default=None
         Source of the candidates.
 
     error_score : 'raise' or numeric, default=nan
-        Score of a fit that fails.
+        Score of a failed fit.
 
     return_train_score : bool, default=False
         Whether to score on the training rows too.
@@ -233,13 +233,13 @@ class BatchedRandomizedSearchCV(_Batched, RandomizedSearchCV):
 
     batch_members : int or "auto", default="auto"
         Most networks in a stack, unless a single ensemble has more. The memory of a
-        search grows with it; "auto" lets the parameters and values of a stack stay in a
-        processor's cache.
+        search grows with it; "auto" keeps the parameters and values of a stack in the
+        cache of the processor.
 
     Attributes
     ----------
     cv_results_ : dict of str to ndarray
-        As in scikit-learn. The times of a stack are shared out over its networks.
+        As in scikit-learn. The time of a stack is divided among its networks.
 
     best_estimator_ : estimator
         The refitted estimator.
@@ -254,13 +254,13 @@ class BatchedRandomizedSearchCV(_Batched, RandomizedSearchCV):
         Its index in `cv_results_`.
 
     scorer_ : callable or dict
-        What scored.
+        The scorer, or the scorers by name.
 
     n_splits_ : int
         Number of splits.
 
     refit_time_ : float
-        Seconds that the refit took.
+        Seconds of the refit.
 
     multimetric_ : bool
         Whether there are several scores.
@@ -276,31 +276,31 @@ class BatchedRandomizedSearchCV(_Batched, RandomizedSearchCV):
 
     See Also
     --------
-    sklearn.model_selection.RandomizedSearchCV : The search that this one is.
+    sklearn.model_selection.RandomizedSearchCV : Search that fits one by one.
     sk_deep.BatchedGridSearchCV : Search a grid of parameters.
 
     Notes
     -----
-    A network in a stack has its own rows, shuffles, initial weights and random state,
-    and gives what it gives alone: in float64 to rounding, with dropout or augmentation
-    in law. Early stopping acts on each; those that have finished leave the stack.
+    A network in a stack has its own rows, shuffles, initial weights and random state.
+    Its results are those of a fit alone: up to rounding in float64, and in distribution
+    with dropout or augmentation. Each network stops early by itself, and then leaves
+    the stack.
 
-    Networks share a stack where they differ in numbers: rates, schedules, penalties,
+    Networks share a stack if they differ in numbers only: rates, schedules, penalties,
     momentum and betas, probabilities of dropout, bounds on norms, class weights, random
-    states, `max_iter`, `tol`, patience. Where they differ in structure (layers,
-    activation, solver, batch size, loss, whether there is dropout at all, ...), each
-    structure has stacks of its own. An ensemble is as many networks, all in one stack.
-    The steps of a pipeline before the network are fitted once per fold and combination
-    of *their* parameters.
+    states, `max_iter`, `tol`, patience. Each structure (layers, activation, solver,
+    batch size, loss, whether there is dropout at all, ...) has separate stacks. All
+    networks of an ensemble are in one stack. The steps of a pipeline before the network
+    are fitted once per fold and combination of *their* parameters.
 
-    One by one, as in scikit-learn, go: ``solver="lbfgs"``, ensembles of folds
-    (`n_folds`), networks with ``callbacks`` or ``verbose``, and those with code of
-    one's own as activation, loss, solver, schedule or augmentation.
+    Some fits cannot be stacked and run one by one, as in scikit-learn: with
+    ``solver="lbfgs"``, ensembles of folds (`n_folds`), ``callbacks`` or ``verbose``, or
+    a function or class as activation, loss, solver, schedule or augmentation.
 
-    Callbacks of scikit-learn on the search (`set_callbacks`) are told of each fit when
-    its stack has finished. A `sklearn.callback.ProgressBar` leaves the stacks as they
-    are, as do callbacks that end at the search (``max_propagation_depth=0``). Others
-    that go down to the networks may look at each epoch: all fits then go one by one.
+    Callbacks of scikit-learn on the search (`set_callbacks`) are called for each fit
+    when its stack has finished. A `sklearn.callback.ProgressBar` does not prevent
+    stacks, nor do callbacks of the search alone (``max_propagation_depth=0``). With
+    other callbacks, which may read each epoch, all fits run one by one.
 
     Examples
     --------

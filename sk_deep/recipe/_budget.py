@@ -5,7 +5,7 @@ import time
 
 
 class Budget:
-    """What a search may spend: fits, or time.
+    """The budget of a search: a number of fits, or time.
 
     Parameters
     ----------
@@ -19,20 +19,20 @@ class Budget:
         self.limit, self.n_splits = limit, n_splits
         self.start = time.monotonic()
         self.n_fits = 0
-        self.seconds = 0.0  # of a network in a fit, at the last time
+        self.seconds = 0.0  # per network of a fit, in the last step
 
     def spend(self, n_fits: int, seconds: float, n_networks: float = 1) -> None:
-        """Count fits, of so many networks each, and the time that they took."""
+        """Count fits of `n_networks` networks each, and the time that they took."""
         self.n_fits += n_fits
         self.seconds = seconds / max(1, n_fits * n_networks)
 
     def n_candidates(self, n_networks: int = 1) -> int:
-        """Tell how many candidates can still be tried, as far as can be told.
+        """Estimate how many candidates can still be tried.
 
         Parameters
         ----------
         n_networks : int, default=1
-            Number of networks in each of them, on which the time depends.
+            Number of networks of a candidate, on which its time depends.
 
         Returns
         -------

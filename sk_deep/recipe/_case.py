@@ -1,7 +1,7 @@
-"""What the rules of a diagnosis look at: an estimator and its measurements.
+"""The case of a diagnosis: an estimator and its measurements, as the rules read them.
 
-What is behind is measured against yardsticks, which need no absolute idea of a good
-score: a constant prediction, a linear model and a plain network.
+Scores are compared with yardsticks, so that no absolute idea of a good score is needed:
+a constant prediction, a linear model and a plain network.
 """
 
 from typing import Any, NamedTuple
@@ -9,36 +9,37 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_deep._estimator.base import BaseMLP
 from sk_deep._estimator.finding import find_network
 from sk_deep.recipe._measure import Measurements, Scores
 
-MARGIN = 0.02  # of the span of scores: less is no difference
-_GAIN = 0.005  # of the span, of a remedy that helps,
-_WAY = 0.05  # and of the way to the better yardstick
+MARGIN = 0.02  # part of the span of scores; smaller differences do not count
+_GAIN = 0.005  # part of the span that a helpful remedy gains at least
+_WAY = 0.05  # part of the way to the better yardstick that it covers at least
 
 
 class Case(NamedTuple):
-    """An estimator and what was measured of it.
+    """An estimator and its measurements.
 
     Parameters
     ----------
     estimator : estimator
-        A network, or a Pipeline that ends in one.
+        An estimator of this package, or a Pipeline that ends in one.
     measured : Measurements
-        What was measured.
+        Its measurements.
     """
 
     estimator: Any
     measured: Measurements
 
     @property
-    def mlp(self):
-        """The network, which is the last step of a pipeline."""
+    def mlp(self) -> BaseMLP:
+        """The estimator of this package, in a pipeline its last step."""
         return find_network(self.estimator, nested=False)[0]
 
     @property
     def prefix(self) -> str:
-        """What stands before the names of the network's parameters."""
+        """Prefix of its parameters among those of the estimator."""
         return find_network(self.estimator, nested=False)[1]
 
     # ---- scores --------------------------------------------------------------------
@@ -55,7 +56,7 @@ class Case(NamedTuple):
 
     @property
     def bar(self) -> float:
-        """Validation score from which on a remedy helps."""
+        """Validation score from which a remedy counts as helpful."""
         start = max(self.test, mean_score(self.measured.constant.test))
         way = mean_score(self.rival[1].test) - start
         return start + max(_GAIN * self.span, _WAY * way)
@@ -69,7 +70,7 @@ class Case(NamedTuple):
 
     @property
     def span(self) -> float:
-        """What there is to gain on a constant prediction, in validation."""
+        """Best validation score above that of a constant prediction."""
         reached = max(mean_score(self.rival[1].test), self.test)
         return max(reached - mean_score(self.measured.constant.test), 1e-12)
 
@@ -87,7 +88,7 @@ class Case(NamedTuple):
 
     @property
     def is_untrained(self) -> bool:
-        """Whether training is the trouble, so that overfitting is not to blame."""
+        """Whether the training score is too low for overfitting to be the cause."""
         return self.is_behind and not self.is_trained_as(self.rival[1])
 
     @property
@@ -98,12 +99,12 @@ class Case(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Learning rate; not a number of a solver that has none."""
+        """Learning rate; nan for a solver without one."""
         return np.nan if self.measured.rate is None else self.measured.rate
 
     @property
-    def own_loss(self) -> float:
-        """Loss that a short training reaches with the present rate."""
+    def present_loss(self) -> float:
+        """Loss after a short training with the present rate."""
         m = self.measured
         return float(m.rate_losses[np.argmin(np.abs(m.rates - self.rate))])
 

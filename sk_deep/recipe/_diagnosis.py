@@ -1,12 +1,15 @@
 """The diagnosis of an estimator: what is wrong, why, and what to try."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.random import RandomState
+from numpy.typing import ArrayLike
 from sklearn import config_context
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from sk_deep._estimator.finding import find_network
@@ -22,7 +25,7 @@ from sk_deep.recipe._study import Study
 
 @dataclass(frozen=True)
 class Verdict:
-    """A cause of trouble, or that there is none.
+    """A cause of bad results, or the verdict that there is none.
 
     Parameters
     ----------
@@ -30,19 +33,19 @@ class Verdict:
         The cause: ``"overfitting"``, ``"healthy"``, ...
 
     message : str
-        What it means.
+        The cause in a sentence.
 
     rule : str
-        What it takes to find it.
+        The conditions of the rule.
 
     evidence : dict of str to float
-        The numbers that speak for it.
+        The numbers that support it.
 
     suggestions : list of Suggestion
-        What to try, the first one first.
+        What to try, the best one first.
 
     is_confirmed : bool or None
-        Whether the first suggestion has helped, on the same splits; None if it was not
+        Whether the first suggestion helps on the same splits; None if it was not
         tried.
     """
 
@@ -55,43 +58,43 @@ class Verdict:
 
 
 class Diagnosis:
-    """What `diagnose` found out about an estimator.
+    """Result of `diagnose`: measurements, verdicts and suggestions.
 
-    Printed, it is a report; in a notebook it shows the pictures, too.
+    Printed, it is a report; a notebook shows the figures, too.
 
     Parameters
     ----------
     name : str
-        What was diagnosed.
+        Name of the estimator.
 
     measurements : Measurements
-        What was measured.
+        The measurements.
 
     verdicts : list of Verdict
-        The causes, the likeliest one first; of a healthy network ``"healthy"`` alone.
+        The causes, the likeliest one first; only ``"healthy"`` if there is none.
 
     Attributes
     ----------
     name : str
-        What was diagnosed.
+        Name of the estimator.
 
     measurements : Measurements
-        What was measured: scores of the estimator and of the yardsticks, curves,
-        gradients, units, rates, scales. All are plain numbers and arrays.
+        Scores of the estimator and of the yardsticks, curves, gradients, units, rates,
+        scales. All are plain numbers and arrays.
 
     verdicts : list of Verdict
         The causes: `key`, `message`, `rule`, `evidence` and `suggestions` of each.
 
     suggestions : list of Suggestion
-        Those of all verdicts: `sentence`, `parameters` and `param_grid` of each.
+        Suggestions of all verdicts: `sentence`, `parameters`, `param_grid` of each.
 
     n_fits : int
-        Number of fits that it took.
+        Number of fits of the diagnosis.
 
     See Also
     --------
     diagnose : Diagnose an estimator.
-    sk_deep.RecipeSearchCV : Search that follows the suggestions by itself.
+    sk_deep.RecipeSearchCV : Search that tries the suggestions.
 
     Examples
     --------
@@ -113,15 +116,15 @@ class Diagnosis:
 
     @property
     def suggestions(self) -> list[Suggestion]:
-        """All suggestions, those of the likeliest cause first, each of them once."""
-        found: list[Suggestion] = []
+        """Suggestions of all verdicts, in their order and without repeats."""
+        suggestions: list[Suggestion] = []
         for verdict in self.verdicts:
-            found += [one for one in verdict.suggestions if one not in found]
-        return found
+            suggestions += [s for s in verdict.suggestions if s not in suggestions]
+        return suggestions
 
     @property
     def n_fits(self) -> int:
-        """Number of fits that it took."""
+        """Number of fits of the diagnosis."""
         return self.measurements.n_fits
 
     def to_frame(self) -> pd.DataFrame:
@@ -147,18 +150,18 @@ class Diagnosis:
         columns = ["verdict", "message", "suggestion", "parameters", "param_grid"]
         return pd.DataFrame(rows, columns=columns)
 
-    def plot(self, fig=None):
-        """Draw what was measured.
+    def plot(self, fig: Any = None) -> Any:
+        """Draw the measurements.
 
         Parameters
         ----------
         fig : Figure or SubFigure, default=None
-            Where to draw; None is a new figure of matplotlib's.
+            Where to draw; None is a new figure of matplotlib.
 
         Returns
         -------
         fig : Figure or SubFigure
-            With a panel each: scores beside the yardsticks, scores by number of
+            The panels show scores beside the yardsticks, scores by number of
             training rows, training loss by epoch, loss by learning rate, gradients by
             layer and epoch, units by layer.
 
@@ -177,30 +180,29 @@ class Diagnosis:
 
 
 def diagnose(
-    estimator,
-    X,
-    y,
+    estimator: BaseEstimator,
+    X: Any,
+    y: Any,
     *,
-    X_test=None,
-    y_test=None,
-    cv=5,
-    scoring=None,
-    sample_weight=None,
-    random_state=None,
-):
-    """Find out what keeps a network from good results, and what to try.
+    X_test: Any = None,
+    y_test: Any = None,
+    cv: Any = 5,
+    scoring: str | Callable[..., float] | None = None,
+    sample_weight: ArrayLike | None = None,
+    random_state: int | RandomState | None = None,
+) -> Diagnosis:
+    """Explain why a network performs badly, and suggest what to try.
 
-    It asks the two questions of the recipe of deep learning: good results on the
-    training data? Good results on the testing data? It answers them with numbers, looks
-    for the classic causes, and suggests parameters, each with a grid ready for a
+    The diagnosis answers the two questions of the recipe of deep learning with numbers:
+    good results on the training data? Good results on the testing data? It checks for
+    the classic causes of bad results, and suggests parameters, each with a grid for a
     search. A network that is bad on its training rows does not overfit.
 
     Parameters
     ----------
     estimator : estimator
-        An `MLPClassifier` or `MLPRegressor`, or a Pipeline that ends in one. It need
-        not be fitted, and is left as it is; of a fitted one the units that it has are
-        looked at.
+        An `MLPClassifier` or `MLPRegressor`, or a Pipeline that ends in one. It does
+        not change and need not be fitted; if it is, its own units are measured.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Data to fit and to validate on.
@@ -209,7 +211,7 @@ def diagnose(
         Targets.
 
     X_test : {array-like, sparse matrix} of shape (n_test, n_features), default=None
-        Data to test on besides; they answer the second question, too.
+        Further data that the fit does not see, for the second question.
 
     y_test : array-like of shape (n_test,) or (n_test, n_outputs), default=None
         Targets of X_test.
@@ -218,15 +220,15 @@ def diagnose(
         How the data are split; an int is a number of folds, stratified for classifiers.
 
     scoring : str or callable, default=None
-        How predictions are scored, as in scikit-learn; None is the estimator's `score`.
+        How to score predictions, as in scikit-learn; None is the estimator's `score`.
 
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows in training; scores are of unweighted rows, as in
         scikit-learn's searches.
 
     random_state : int, RandomState instance or None, default=None
-        Source of parts of the rows, and of the network's randomness if its own
-        `random_state` is None. Pass an int for the same result each time.
+        Source of samples of rows, and of the random state of the network if its
+        `random_state` is None. Pass an int for reproducible results.
 
     Returns
     -------
@@ -236,22 +238,23 @@ def diagnose(
     Raises
     ------
     ValueError
-        If the estimator is none of these, if there is X_test without y_test or the
-        other way round, or if the data or the parameters are illegal.
+        If the estimator is of another kind, if only one of X_test and y_test is given,
+        or if the data or the parameters are illegal.
 
     See Also
     --------
-    sk_deep.RecipeSearchCV : Search that follows the suggestions by itself.
+    sk_deep.RecipeSearchCV : Search that tries the suggestions.
 
     Notes
     -----
-    The estimator is fitted on each split, and watched. On the same splits it is
-    compared with yardsticks, so that no absolute idea of a good score is needed: a
-    constant prediction, a linear model and a plain network of 128 units, both on
-    scaled inputs. Then follow the learning curve over a quarter and a half of the
-    rows, a short training with each of a range of learning rates, and the first
+    The estimator is fitted on each split, with its layers monitored. On the same splits
+    it is compared with yardsticks, so that no absolute idea of a good score is needed:
+    a constant prediction, a linear model and a plain network of 128 units, the latter
+    two on scaled inputs. Then follow the learning curve over a quarter and a half of
+    the rows, a short training with each of a range of learning rates, and the first
     suggestion of each verdict in turn, until one improves the validation score: that
-    verdict comes first. It takes about ten times as long as a cross-validation.
+    verdict comes first. A diagnosis takes about ten times as long as a
+    cross-validation.
 
     References
     ----------
@@ -278,7 +281,7 @@ def diagnose(
     """
     mlp, _ = find_network(estimator, nested=False)
     _check_test_data(X_test, y_test)
-    # weights go to the network, whatever it requests
+    # weights are passed to the last step, whatever it requests
     with config_context(enable_metadata_routing=False):
         study = Study(
             estimator,
@@ -306,8 +309,8 @@ def _check_test_data(X_test: Any, y_test: Any) -> None:
 def _find_verdicts(study: Study, measured: Measurements) -> Iterator[Verdict]:
     """Apply the rules, and try the first suggestions until one helps.
 
-    The likeliest cause comes first: that whose remedy helps; then follow those that
-    were not tried, in the order of the rules, and those whose remedy did not help.
+    The cause whose remedy helps comes first. The causes that were not tried follow in
+    the order of the rules, then the causes whose remedy did not help.
     """
     case = Case(study.estimator, measured)
     waiting = [
@@ -332,11 +335,11 @@ def _find_verdicts(study: Study, measured: Measurements) -> Iterator[Verdict]:
 
 
 def _tried(study: Study, case: Case, verdict: Verdict) -> Verdict:
-    """Try the first suggestion, and note whether it helps."""
+    """Try the first suggestion, and record whether it helps."""
     if not verdict.suggestions:
         return verdict
     scores = study.scores(study.estimator, verdict.suggestions[0].param_grid)
-    means = np.array([np.mean(one.test) for one in scores])
+    means = np.array([np.mean(candidate.test) for candidate in scores])
     best = float(np.max(np.where(np.isfinite(means), means, -np.inf)))
     evidence = {**verdict.evidence, "validation score with the first suggestion": best}
     return replace(verdict, evidence=evidence, is_confirmed=best > case.bar)

@@ -18,51 +18,51 @@ class Scores(NamedTuple):
 
 @dataclass
 class Measurements:
-    """What was measured of an estimator. A fold is a fit on the rows of a split.
+    """Measurements of an estimator. A fold is a fit on the rows of a split.
 
     Parameters
     ----------
     facts : Facts
-        Of the data, as the network gets them.
+        Facts about the data, as the network gets them.
     network, constant, linear, plain : Scores
-        Of the estimator, of a constant prediction, of a linear model, and of a plain
-        network of one hidden layer, both on scaled inputs.
+        Scores of the estimator, of a constant prediction, of a linear model, and of a
+        plain network of one hidden layer, the latter two on scaled inputs.
     test_score : float or None
-        Score of the estimator on test data of the user's.
+        Score of the estimator on the test data of the user.
     learning_curve : dict of int to Scores
         Scores of the estimator by number of training rows, fewest first, all last.
     loss_curves : list of list of float
-        Training loss by epoch, of each fold; none of solver "lbfgs".
+        Training loss by epoch, of each fold; empty with solver "lbfgs".
     score_curves : list of list of float
         Validation score by epoch, of each fold with early stopping.
     n_epochs : ndarray of shape (n_folds,)
         Epochs that the folds ran.
     hits_limit : float
-        Part of the folds that `max_iter` ended, or `max_fun`.
+        Part of the folds that reached `max_iter` or `max_fun`.
     errors : list of str
-        What folds that failed say.
+        Errors of the folds that failed.
     gradient_norms, update_ratios : ndarray of shape (n_epochs, n_layers)
-        Means over the folds; of no rows where they are not known.
+        Means over the folds; without rows if they are unknown.
     dead_units, saturated_units : ndarray of shape (n_hidden_layers,)
-        Parts of the units, means over the folds, or of the fitted estimator.
+        Fractions of the units, of a fitted estimator or as means over the folds.
     rate : float or None
         Learning rate of the estimator, if its solver has one.
     rates, rate_losses : ndarray of shape (n_rates,)
-        Learning rates, and the training loss that a short training reaches with them.
+        Learning rates, and the training loss after a short training with each.
     rate_epochs : int
         Epochs of that short training.
     scales, offsets : ndarray of shape (n_features,)
-        Deviation of the network's inputs, and their mean over it.
+        Standard deviations of the inputs, and their means divided by them.
     class_counts, recalls : ndarray of shape (n_classes,)
-        Rows of each class, and the part of them that is found when held out.
+        Rows of each class, and their recall in validation.
     constant_loss : float
         Loss of a constant prediction: entropy of the classes, half a variance.
     target_scale : float
-        Deviation of the targets, of regressors; 1 of classifiers.
+        Standard deviation of the targets; 1 for classifiers.
     is_sparse : bool
         Whether the network gets sparse inputs.
     n_fits : int
-        Number of fits that it took.
+        Number of fits of the diagnosis.
     """
 
     facts: Facts
@@ -95,7 +95,7 @@ class Measurements:
     n_fits: int
 
     def contenders(self) -> dict[str, Scores]:
-        """Name the estimator and the yardsticks, with their scores."""
+        """Return the scores of the estimator and the yardsticks, by name."""
         return {
             "the network": self.network,
             "a plain network": self.plain,
@@ -105,7 +105,7 @@ class Measurements:
 
 
 class Sweep(NamedTuple):
-    """Learning rates, the loss after a short training with each; inf: it diverges."""
+    """Learning rates, and the loss after a short training with each, perhaps inf."""
 
     rate: float | None
     rates: NDArray
@@ -114,7 +114,7 @@ class Sweep(NamedTuple):
 
 
 class FittedSplit(NamedTuple):
-    """A fit on the rows of a split; one that diverged has no network."""
+    """A fit on the rows of a split; `mlp` is None if it diverged."""
 
     mlp: Any
     Xt: Any
@@ -126,7 +126,7 @@ class FittedSplit(NamedTuple):
 
 
 def scores_in(results: dict[str, Any], n_splits: int) -> list[Scores]:
-    """Take each candidate's scores on both parts from the results of a search."""
+    """Read the scores of each candidate on both parts from the results of a search."""
     by_candidate = [
         np.stack([results[f"split{i}_{part}_score"] for i in range(n_splits)], axis=1)
         for part in ("train", "test")

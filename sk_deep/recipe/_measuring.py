@@ -1,4 +1,4 @@
-"""Measure an estimator: all that the rules of a diagnosis look at."""
+"""Measure an estimator for the rules of a diagnosis."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,15 +28,14 @@ def measure(study: Study, *, fitted=None, test=None) -> Measurements:
     study : Study
         The estimator, its data and the splits.
     fitted : estimator, default=None
-        The estimator itself, if it is fitted: its units are looked at, and it is what
-        is tested.
+        The fitted estimator: its units are measured, and it is scored on test data.
     test : tuple of X and y, default=None
-        Data to test on besides.
+        Further data to score on.
 
     Returns
     -------
     measured : Measurements
-        What was measured.
+        The measurements.
     """
     with quiet(UndefinedMetricWarning):
         folds = [study.fold(*split) for split in study.splits]
@@ -78,7 +77,7 @@ def _yardsticks(study: Study, is_sparse: bool) -> dict[str, Any]:
 
 
 def _records(folds: Sequence[FittedSplit]) -> dict[str, Any]:
-    """Take what the training of networks has recorded."""
+    """Collect the records of the trainings."""
     mlps = [fold.mlp for fold in folds]
     ends = [fold.hits_limit for fold in folds]
     return {
@@ -92,13 +91,13 @@ def _records(folds: Sequence[FittedSplit]) -> dict[str, Any]:
 
 
 def _curves(mlps: Sequence, name: str) -> list[list]:
-    """List the curves of networks that have one."""
-    found = [getattr(mlp, name, None) for mlp in mlps]
-    return [curve for curve in found if curve]
+    """List the curves of the estimators that have one."""
+    curves = [getattr(mlp, name, None) for mlp in mlps]
+    return [curve for curve in curves if curve]
 
 
 def _mean_curve(mlps: Sequence, name: str) -> NDArray:
-    """Mean of curves, cut to the shortest; of no rows if there is none."""
+    """Mean of curves, cut to the shortest; empty if there is none."""
     curves = _curves(mlps, name)
     n_epochs = min((len(curve) for curve in curves), default=0)
     if not n_epochs:
@@ -107,23 +106,25 @@ def _mean_curve(mlps: Sequence, name: str) -> NDArray:
 
 
 def _units(folds: Sequence[FittedSplit]) -> dict[str, Any]:
-    """Parts of dead and of saturated units by layer, means over the folds."""
-    found = []
+    """Fractions of dead and of saturated units by layer, means over the folds."""
+    fractions = []
     for mlp, Xt in [fold[:2] for fold in folds if fold.mlp is not None]:
         states = unit_states(mlp.net_, mlp._check_inputs(Xt))
-        found.append([[s.dead.mean(), s.saturated.mean()] for s in states])
-    means = np.mean(found, axis=0).reshape(-1, 2) if found else np.empty((0, 2))
+        fractions.append([[s.dead.mean(), s.saturated.mean()] for s in states])
+    means = np.empty((0, 2))
+    if fractions:
+        means = np.mean(fractions, axis=0).reshape(-1, 2)
     return {"dead_units": means[:, 0], "saturated_units": means[:, 1]}
 
 
 def _as_fold(fitted, X) -> FittedSplit:
-    """Take a fitted estimator as a fit on all rows."""
+    """Treat a fitted estimator as a fit on all rows."""
     mlp, _ = find_network(fitted)
     return FittedSplit(mlp, inputs_of_network(fitted, X))
 
 
 def _scales(mlp, Xt) -> dict[str, Any]:
-    """Tell the scales of the network's inputs; of a table those of its numbers."""
+    """Compute the scales of the inputs; in a table, of its numerical columns."""
     if reads_columns(mlp):
         table = clone(mlp)
         Xt = fit_columns(table, Xt)[:, : len(table._columns.numeric)]
@@ -138,7 +139,7 @@ def _scales(mlp, Xt) -> dict[str, Any]:
 def _by_class(
     study: Study, n_classes: int, folds: Sequence[FittedSplit]
 ) -> dict[str, Any]:
-    """Count the rows of each class, and tell the part that is found when held out."""
+    """Count the rows of each class, and compute their recall in validation."""
     if not n_classes or any(fold.predicted is None for fold in folds):
         return {"class_counts": np.empty(0, int), "recalls": np.empty(0)}
     y = np.asarray(study.y)
@@ -152,7 +153,7 @@ def _by_class(
 
 
 def _scale_of_targets(study: Study) -> dict[str, Any]:
-    """Tell the size of the targets, and of the loss of a constant."""
+    """Compute the scale of the targets, and the loss of a constant prediction."""
     y = np.asarray(study.y)
     if not is_classifier(study.mlp):
         deviation = float(np.sqrt(np.mean(np.var(y.astype(float), axis=0))))
@@ -160,6 +161,6 @@ def _scale_of_targets(study: Study) -> dict[str, Any]:
         loss = n_outputs * deviation**2 / 2
         return {"constant_loss": loss, "target_scale": deviation or 1.0}
     outputs = [y] if y.ndim == 1 else list(y.T)
-    parts = [np.unique(one, return_counts=True)[1] / len(one) for one in outputs]
+    parts = [np.unique(y, return_counts=True)[1] / len(y) for y in outputs]
     loss = float(sum(-(part * np.log(part)).sum() for part in parts))
     return {"constant_loss": loss, "target_scale": 1.0}

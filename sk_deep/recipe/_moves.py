@@ -1,12 +1,12 @@
 """The recipe of deep learning as a table of moves: one row each in `MOVES`.
 
-Two questions are asked in order. Good results on the training data? If not, reach for
-the loss, the mini-batch, the activation, the solver and its rate, momentum, the
-network. Good results on the testing data? If not, reach for early stopping,
-regularisation, dropout, augmentation, a smaller network, an ensemble.
+The recipe asks two questions in order. Good results on the training data? If not,
+change the loss, the mini-batch, the activation, the solver and its rate, momentum, the
+network. Good results on the testing data? If not, use early stopping, regularisation,
+dropout, augmentation, a smaller network, an ensemble.
 
-A move says which values of which parameters are worth trying, seen from a network's
-present parameters. All that it gives is legal beside the others.
+A move lists the values of parameters that are worth trying from the present parameters.
+All of them are legal beside the other parameters.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ TRAINING, TESTING = "training", "testing"
 
 
 class Facts(NamedTuple):
-    """What a move may ask of the data.
+    """Facts about the data that moves use.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A move that is advised, with its grid for the estimator as it is.
+    """A suggested move, with its grid for the present estimator.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ class Suggestion:
     sentence : str
         What to do and why.
     param_grid : dict of str to list
-        Parameters, under the prefix of the pipeline's step, and the values to try:
-        ready for a search over the estimator.
+        Parameters of the estimator, with the prefix of the pipeline's step, and the
+        values to try, ready for a search.
     """
 
     move: str
@@ -100,13 +100,13 @@ class Move:
     Parameters
     ----------
     question : str
-        Which of the two it answers: "training" or "testing".
+        The question that the move answers: "training" or "testing".
     sentence : str
         What to do and why.
     grid : callable
-        Function of a network with its present parameters, and of `Facts`, that gives
-        the values worth trying from there, by parameter. Every combination is legal;
-        there is none where the move has no meaning, and one may change nothing.
+        Function of an `MLPClassifier` or `MLPRegressor` and of `Facts` that returns the
+        values worth trying by parameter. Every combination is legal; the grid is empty
+        where the move has no meaning, and a combination may change nothing.
     title : str
         The move's name in running text.
     """
@@ -122,43 +122,47 @@ class Move:
         Parameters
         ----------
         mlp : MLPClassifier or MLPRegressor
-            With the present parameters.
+            The estimator with its present parameters.
         facts : Facts
-            Of the data.
+            Facts about the data.
 
         Returns
         -------
         candidates : list of dict
-            Parameters of the network and their values.
+            Parameters of `mlp` and their values.
         """
         grid = self.grid(mlp, facts)
         if not _has_candidates(grid):
             return []
-        return [one for one in ParameterGrid(grid) if not has_parameters(mlp, one)]
+        return [
+            candidate
+            for candidate in ParameterGrid(grid)
+            if not has_parameters(mlp, candidate)
+        ]
 
 
 def _has_candidates(grid: Grid) -> bool:
-    """Whether each parameter has a value that is not there yet."""
+    """Whether each parameter has a new value."""
     return bool(grid) and all(grid.values())
 
 
 def suggest(
     key: str, mlp: Any, facts: Facts, prefix: str = "", sentence: str = ""
 ) -> Suggestion | None:
-    """Advise a move.
+    """Suggest a move.
 
     Parameters
     ----------
     key : str
         Key of `MOVES`.
     mlp : MLPClassifier or MLPRegressor
-        With the present parameters.
+        The estimator with its present parameters.
     facts : Facts
-        Of the data.
+        Facts about the data.
     prefix : str, default=""
-        Of the network's parameters among those of the estimator: ``"mlp__"``.
+        Prefix of its parameters among those of the estimator: ``"mlp__"``.
     sentence : str, default=""
-        What to do and why, if not as the table says.
+        What to do and why; empty is the sentence of the table.
 
     Returns
     -------
@@ -176,8 +180,8 @@ def suggest(
 MOVES: dict[str, Move] = {
     "loss": Move(
         TRAINING,
-        "Change the loss: where its gradient vanishes far from the target, as that of a"
-        " squared error behind softmax does, training stalls.",
+        "Change the loss: training stalls where its gradient vanishes far from the"
+        " target, as with a squared error behind softmax.",
         loss_grid,
         "loss",
     ),
@@ -190,22 +194,22 @@ MOVES: dict[str, Move] = {
     ),
     "activation": Move(
         TRAINING,
-        "Change the activation: those that saturate let the gradient vanish on its way"
-        " to the first layers.",
+        "Change the activation: saturated activations let the gradient vanish on its"
+        " way to the first layers.",
         activation_grid,
         "activation",
     ),
     "solver": Move(
         TRAINING,
-        "Change the solver for one whose learning rates adapt to each weight, with a"
+        "Change the solver to one that adapts the learning rate of each weight, with a"
         " rate that suits it.",
         solver_grid,
         "solver and rate",
     ),
     "learning_rate": Move(
         TRAINING,
-        "Change the learning rate: if it is too high the loss jumps about or grows, if"
-        " too low it hardly falls.",
+        "Change the learning rate: with a rate too high the loss oscillates or grows,"
+        " with a rate too low it hardly falls.",
         learning_rate_grid,
         "learning rate",
     ),
@@ -231,7 +235,7 @@ MOVES: dict[str, Move] = {
     ),
     "initial_weights": Move(
         TRAINING,
-        "Draw the initial weights so that signals keep their size from layer to layer.",
+        "Draw initial weights with which signals keep their size from layer to layer.",
         initial_weights_grid,
         "initial weights",
     ),
@@ -243,7 +247,7 @@ MOVES: dict[str, Move] = {
     ),
     "gradient_clip": Move(
         TRAINING,
-        "Bound the gradient's norm, so that single steps cannot throw the weights far.",
+        "Clip the norm of the gradient, so that no step changes the weights too much.",
         gradient_clip_grid,
         "bound on the gradient",
     ),
@@ -261,13 +265,13 @@ MOVES: dict[str, Move] = {
     ),
     "network": Move(
         TRAINING,
-        "Make the network wider or deeper: this one cannot express the function.",
+        "Make the network wider or deeper, if it cannot express the function.",
         network_grid,
         "larger network",
     ),
     "early_stopping": Move(
         TESTING,
-        "Stop early, at the epoch that is best on rows held out.",
+        "Stop early, at the epoch with the best score on held-out rows.",
         early_stopping_grid,
         "early stopping",
     ),
@@ -285,37 +289,37 @@ MOVES: dict[str, Move] = {
     ),
     "label_smoothing": Move(
         TESTING,
-        "Smooth the labels, so that training does not chase certainty.",
+        "Smooth the labels, so that training does not aim at probabilities of 0 and 1.",
         label_smoothing_grid,
         "label smoothing",
     ),
     "dropout": Move(
         TESTING,
-        "Drop units at random: each must be of use without the others.",
+        "Drop units at random, so that each unit is useful without the others.",
         dropout_grid,
         "dropout",
     ),
     "input_dropout": Move(
         TESTING,
-        "Drop inputs at random, so that no prediction hangs on a single one.",
+        "Drop inputs at random, so that no prediction depends on a single one.",
         input_dropout_grid,
         "dropout of inputs",
     ),
     "augmentation": Move(
         TESTING,
-        "Train on altered copies of the rows, in place of more data.",
+        "Train on altered copies of the rows, as a substitute for more data.",
         augmentation_grid,
         "augmentation",
     ),
     "smaller_network": Move(
         TESTING,
-        "Make the network smaller: it learns the training rows by heart.",
+        "Make the network smaller, so that it cannot memorise the training rows.",
         smaller_network_grid,
         "smaller network",
     ),
     "ensemble": Move(
         TESTING,
-        "Average several networks: their errors cancel in part.",
+        "Average several networks: their errors partly cancel.",
         ensemble_grid,
         "ensemble",
     ),

@@ -13,12 +13,12 @@ Grid = dict[str, list]
 
 
 def has_parameters(mlp: Any, parameters: dict[str, Any]) -> bool:
-    """Whether a network has those parameters."""
+    """Whether an estimator has these values of its parameters."""
     return all(is_same(getattr(mlp, name), v) for name, v in parameters.items())
 
 
 def is_same(a: Any, b: Any) -> bool:
-    """Whether two values of a parameter are the same; a list is as good as a tuple."""
+    """Whether two values of a parameter are the same; a list equals a tuple."""
     if callable(a) or callable(b):
         return a is b
     return np.array_equal(np.asarray(a, dtype=object), np.asarray(b, dtype=object))
@@ -26,11 +26,11 @@ def is_same(a: Any, b: Any) -> bool:
 
 def other_values(value: Any, values: Iterable) -> list:
     """List the values that differ from a value."""
-    return [one for one in values if not is_same(one, value)]
+    return [other for other in values if not is_same(other, value)]
 
 
 def trains_in_batches(mlp) -> bool:
-    """Whether it trains on batches, as all solvers but the full-batch one do."""
+    """Whether the solver trains on mini-batches."""
     return not checks.is_full_batch(mlp)
 
 
@@ -40,7 +40,7 @@ def units_of(mlp) -> list[int]:
 
 
 def may_skip(units: Iterable[int]) -> bool:
-    """Whether two consecutive layers have one width, as skip connections need."""
+    """Whether two consecutive layers have the same width, for skip connections."""
     return any(a == b for a, b in itertools.pairwise(units))
 
 
@@ -57,7 +57,7 @@ def present_rate(mlp: Any) -> float:
 
 
 def reset_grid(mlp, **inert: Any) -> Grid:
-    """Set back what would be illegal beside new values, where it has been set."""
+    """Grid that resets parameters which may be illegal beside new values."""
     changed = {n: v for n, v in inert.items() if not is_same(getattr(mlp, n), v)}
     return {name: [value] for name, value in changed.items()}
 

@@ -1,4 +1,4 @@
-"""The decisions of a search along the recipe, told in order."""
+"""The decisions of a search along the recipe, in order."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,9 +12,9 @@ class MeanScores(NamedTuple):
     Parameters
     ----------
     training, training_std : float
-        On the rows that trained.
+        Scores on the training rows.
     validation, validation_std : float
-        On the rows held out.
+        Scores on the validation rows.
     """
 
     training: float
@@ -28,12 +28,12 @@ NO_SCORES = MeanScores(np.nan, np.nan, np.nan, np.nan)
 
 @dataclass(frozen=True)
 class Decision:
-    """A step of the path: what was asked, tried, found, and kept.
+    """A step of the path: a question, the candidates, their scores, the choice.
 
     Parameters
     ----------
     question : str
-        "training" or "testing": which question is being answered.
+        The question of the step: "training" or "testing".
     move : str
         Key of `MOVES`, the table of moves; or "start", "training" and "testing" for the
         answers to the questions, "refinement", and "end".
@@ -42,17 +42,17 @@ class Decision:
     sentence : str
         What to do and why.
     text : str
-        What was found and decided, in a line.
+        The result and the decision, in a line.
     tried : list of dict
         Parameters of each candidate.
     kept : dict or None
-        Parameters of the best candidate, if they are kept.
+        Parameters of the best candidate if they are kept, otherwise None.
     before : MeanScores
-        Of the parameters held until then.
+        Scores of the parameters before the step.
     after : MeanScores
-        Of the best candidate.
+        Scores of the best candidate.
     n_fits : int
-        Number of fits spent until then.
+        Number of fits up to this step.
     """
 
     question: str
@@ -71,13 +71,13 @@ class Decision:
 
 
 class Path(list):
-    """List of the decisions, in order; it prints as lines to be read."""
+    """List of the decisions, in order; printed, it is a readable text."""
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self))
 
 
-def tell_parameters(parameters: dict[str, Any], prefix: str = "") -> str:
+def write_parameters(parameters: dict[str, Any], prefix: str = "") -> str:
     """Write parameters as ``name=value``, without a prefix.
 
     Parameters
@@ -85,7 +85,7 @@ def tell_parameters(parameters: dict[str, Any], prefix: str = "") -> str:
     parameters : dict of str to object
         The parameters.
     prefix : str, default=""
-        What their names may begin with.
+        Prefix to remove from their names.
 
     Returns
     -------
@@ -96,8 +96,8 @@ def tell_parameters(parameters: dict[str, Any], prefix: str = "") -> str:
     return ", ".join(pairs) or "the estimator as it is"
 
 
-def tell_scores(after: MeanScores, before: MeanScores) -> str:
-    """Write both scores, and by how much they have changed.
+def write_scores(after: MeanScores, before: MeanScores) -> str:
+    """Write both scores and their changes.
 
     Parameters
     ----------
@@ -111,9 +111,9 @@ def tell_scores(after: MeanScores, before: MeanScores) -> str:
     """
     if np.isnan(after.validation):
         return "no score: the training diverges or fails"
-    told = []
+    texts = []
     for name in ("training", "validation"):
         new, old = getattr(after, name), getattr(before, name)
         change = "" if np.isnan(old) else f" ({new - old:+.3f})"
-        told.append(f"{name} {new:.3f}{change}")
-    return ", ".join(told)
+        texts.append(f"{name} {new:.3f}{change}")
+    return ", ".join(texts)

@@ -16,9 +16,9 @@ def moves(case: Case, *keys: str, sentence: str = "") -> Iterator[Suggestion]:
     """Suggest moves of the recipe, those that have a meaning for the estimator."""
     facts = case.measured.facts
     for key in keys:
-        found = suggest(key, case.mlp, facts, case.prefix, sentence)
-        if found is not None:
-            yield found
+        suggestion = suggest(key, case.mlp, facts, case.prefix, sentence)
+        if suggestion is not None:
+            yield suggestion
 
 
 def _custom(case: Case, move: str, sentence: str, **grid) -> Suggestion:
@@ -46,7 +46,7 @@ def scale(case: Case) -> Iterator[Suggestion]:
 def _rates(case: Case, *, above: bool) -> Iterator[Suggestion]:
     rate, _ = case.best_rate(above=above)
     rates = [float(f"{rate * factor:.1g}") for factor in (1 / 3, 1.0, 3.0)]
-    rates = [one for one in rates if (one > case.rate) == above]
+    rates = [value for value in rates if (value > case.rate) == above]
     word = "Raise" if above else "Lower"
     sentence = f"{word} the learning rate from {case.rate:g} to about {rate:.1g}."
     yield _custom(case, "learning_rate", sentence, learning_rate_init=rates)
@@ -67,7 +67,7 @@ def higher_rate(case: Case) -> Iterator[Suggestion]:
 def capacity(case: Case) -> Iterator[Suggestion]:
     """Give the network more freedom to fit the training rows."""
     if case.mlp.early_stopping:
-        sentence = "Stop later: watch the loss, finer than the score, and wait longer."
+        sentence = "Stop later: monitor the loss instead of the score, and wait longer."
         grid = {"scoring": ["loss"], "n_iter_no_change": [30, 100]}
         yield _custom(case, "early_stopping", sentence, **grid)
     yield from _less_regularisation(case)
@@ -90,14 +90,14 @@ def _less_regularisation(case: Case) -> Iterator[Suggestion]:
 
 def linear(case: Case) -> Iterator[Suggestion]:
     """Simplify the network until it is linear."""
-    sentence = "Try a network that is linear: what it cannot express is not needed."
+    sentence = "Try a linear network: a more complex one does not generalise better."
     grid = {**_with_activations(case, ["identity"]), "alpha": [1e-4, 1e-1, 10.0]}
     yield _custom(case, "smaller_network", sentence, **grid)
     yield from moves(case, "regularisation", "smaller_network", "early_stopping")
 
 
 def _with_activations(case: Case, names: list[str]) -> dict[str, list]:
-    """Take other activations, and set back what is illegal beside them."""
+    """Grid of activations; parameters that are illegal beside them are reset."""
     grid = MOVES["activation"].grid(case.mlp, case.measured.facts)
     return {**grid, "activation": names} if grid else {}
 
@@ -109,7 +109,7 @@ def flat_activations(case: Case) -> Iterator[Suggestion]:
 
 def leaky(case: Case) -> Iterator[Suggestion]:
     """Choose activations that keep units alive."""
-    sentence = "Take an activation whose slope is nowhere 0: no unit can die."
+    sentence = "Use an activation without a slope of 0, so that no unit can die."
     grid = _with_activations(case, ["leaky_relu", "elu", "silu"])
     yield _custom(case, "activation", sentence, **grid)
     yield from moves(case, "scaling", "initial_weights", "learning_rate")
@@ -124,5 +124,5 @@ def generalise(case: Case) -> Iterator[Suggestion]:
 def more(case: Case) -> Iterator[Suggestion]:
     """Improve a network that has no fault."""
     yield from moves(case, "ensemble")
-    sentence = "See whether a wider or deeper network does better still."
+    sentence = "Try whether a wider or deeper network does better still."
     yield from moves(case, "network", sentence=sentence)

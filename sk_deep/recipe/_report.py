@@ -31,7 +31,7 @@ def text(diagnosis) -> str:
 
 
 def _lines_of_scores(diagnosis) -> list[str]:
-    """Write what was diagnosed, and the scores beside the yardsticks'."""
+    """Write the name, and the scores beside those of the yardsticks."""
     m = diagnosis.measurements
     lines = [
         f"Diagnosis of {diagnosis.name}: {m.facts.n_samples} rows, "
@@ -49,22 +49,24 @@ def _lines_of_scores(diagnosis) -> list[str]:
 
 
 def _line_of_scores(title: str, scores: Scores) -> str:
-    return f"{title:18}{_told(scores.train):>18}{_told(scores.test):>18}"
+    return (
+        f"{title:18}{_mean_and_std(scores.train):>18}{_mean_and_std(scores.test):>18}"
+    )
 
 
-def _told(values) -> str:
+def _mean_and_std(values) -> str:
     if not np.isfinite(values).all():
         return "failed"
     return f"{np.mean(values):z.3f} +- {np.std(values):.3f}"
 
 
 def _number(value: float, form: str = ".4g") -> str:
-    """Write a number; a loss or score that is not one is of fits that failed."""
+    """Write a number; it is not finite where fits failed."""
     return format(value, form) if np.isfinite(value) else "failed"
 
 
 def _lines_of_verdict(i: int, verdict) -> Iterator[str]:
-    """Write the first verdict in full, and of others the first suggestion."""
+    """Write a verdict, the first with all suggestions, the others with one."""
     yield from _wrapped(f"{i}. {verdict.key}: {verdict.message}", "   ")
     numbers = [f"{name} {_number(value)}" for name, value in verdict.evidence.items()]
     yield from _wrapped(f"   Numbers: {', '.join(numbers)}.", "     ")
@@ -83,7 +85,7 @@ def _wrapped(line: str, indent: str) -> list[str]:
 
 
 def html(diagnosis) -> str:
-    """Write a diagnosis as HTML that needs nothing else, with the pictures."""
+    """Write a diagnosis as self-contained HTML, with the figures."""
     rows = "".join(_row_of_verdict(verdict) for verdict in diagnosis.verdicts)
     head = escape.escape("\n".join(_lines_of_scores(diagnosis)))
     return (
@@ -96,9 +98,9 @@ def html(diagnosis) -> str:
 def _row_of_verdict(verdict) -> str:
     numbers = "<br>".join(f"{k}: {_number(v)}" for k, v in verdict.evidence.items())
     tries = "".join(
-        f"<li>{escape.escape(one.sentence)}<br>"
-        f"<code>{escape.escape(repr(one.param_grid))}</code></li>"
-        for one in verdict.suggestions
+        f"<li>{escape.escape(suggestion.sentence)}<br>"
+        f"<code>{escape.escape(repr(suggestion.param_grid))}</code></li>"
+        for suggestion in verdict.suggestions
     )
     cells = [
         f"<b>{verdict.key}</b><br>{escape.escape(verdict.message)}"
@@ -111,7 +113,7 @@ def _row_of_verdict(verdict) -> str:
 
 
 def _picture(diagnosis) -> str:
-    """Embed the pictures; without matplotlib there are none."""
+    """Embed the figures; without matplotlib return an empty text."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

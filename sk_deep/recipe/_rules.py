@@ -1,6 +1,6 @@
 """The rules of a diagnosis, in the recipe's order: one row each in `RULES`.
 
-A rule looks at measurements and gives the numbers that speak for it, or None.
+A rule reads measurements and returns the numbers that support it, or None.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,21 +27,21 @@ from sk_deep.recipe._remedies import (
 Evidence = dict[str, float]
 
 _SMALL_GAP = 0.05
-_GAP = 0.08  # of the span, between training and validation
-_SLOPE = 0.03  # of the span, that the second half of the rows has brought
-_SIGNAL = 0.1  # of the span in training, that no contender reaches in validation
-_FALLING = 0.03  # of the loss, over the last fifth of the epochs
+_GAP = 0.08  # part of the span, between training and validation
+_SLOPE = 0.03  # part of the span gained by the second half of the rows
+_SIGNAL = 0.1  # part of the training score that any contender validates
+_FALLING = 0.03  # part of the loss, over the last fifth of the epochs
 _LARGE_GRADIENT = 100.0
-_VANISHING = 0.05  # of the output layer's gradient
+_VANISHING = 0.05  # part of the gradient of the output layer
 _MANY_UNITS = 0.3
-_SMALL_STEP = 2e-4  # of the weights: a fifth of the customary thousandth
+_SMALL_STEP = 2e-4  # part of the weights; about 1e-3 is usual
 _WORSE_LOSS = 2.0
 _IMBALANCE = 10.0
-_RECALL = 0.6  # of the most frequent class's
+_RECALL = 0.6  # part of the recall of the most frequent class
 _SCALES = 30.0
 _SCALE_RANGE = 0.1, 10.0
 _OFFSET = 10.0
-_ELSE_BETTER = "; and a yardstick better in validation"
+_ELSE_BETTER = "; and a yardstick has a better validation score"
 
 
 def _unscaled_inputs(case: Case) -> Evidence | None:
@@ -67,13 +67,13 @@ def _label_noise(case: Case) -> Evidence | None:
     contenders = m.network, m.linear, m.plain
     constant = mean_score(m.constant.test)
     reached = max(mean_score(scores.test) for scores in contenders) - constant
-    by_heart = max(mean_score(scores.train) for scores in contenders) - constant
-    if by_heart <= 0 or reached > _SIGNAL * by_heart:
+    memorised = max(mean_score(scores.train) for scores in contenders) - constant
+    if memorised <= 0 or reached > _SIGNAL * memorised:
         return None
     return {
         "best validation score": reached + constant,
         "constant prediction": constant,
-        "best training score": by_heart + constant,
+        "best training score": memorised + constant,
     }
 
 
@@ -97,9 +97,9 @@ def _exploding_gradients(case: Case) -> Evidence | None:
     m, gradients = case.measured, case.first_gradients
     if not case.is_behind or not len(gradients) or not len(m.rate_losses):
         return None
-    if _unscaled_inputs(case) is not None:  # which explains it
+    if _unscaled_inputs(case) is not None:  # they explain the gradients
         return None
-    start = float(m.rate_losses[0])  # with a rate so small that it hardly moves
+    start = float(m.rate_losses[0])  # the smallest rate hardly trains
     largest = float(gradients.max() / m.target_scale)
     if largest < _LARGE_GRADIENT or start < 10 * m.constant_loss:
         return None
@@ -115,12 +115,16 @@ def _learning_rate_too_high(case: Case) -> Evidence | None:
     if not len(m.rates) or not case.is_behind:
         return None
     rate, loss = case.best_rate(above=False)
-    if not np.isfinite(loss) or case.own_loss < _WORSE_LOSS * loss:
+    if not np.isfinite(loss) or case.present_loss < _WORSE_LOSS * loss:
         return None
     if case.best_rate(above=True)[1] < loss and not m.errors:
         return None
-    found = {"loss with it": case.own_loss, "a better rate": rate, "its loss": loss}
-    return {"folds that diverged": float(len(m.errors)), **found}
+    evidence = {
+        "loss with it": case.present_loss,
+        "a better rate": rate,
+        "its loss": loss,
+    }
+    return {"folds that diverged": float(len(m.errors)), **evidence}
 
 
 def _vanishing_gradients(case: Case) -> Evidence | None:
@@ -159,26 +163,30 @@ def _learning_rate_too_low(case: Case) -> Evidence | None:
         return None
     step = float(m.update_ratios.mean(axis=0).max())
     rate, loss = case.best_rate(above=True)
-    if step >= _SMALL_STEP or case.own_loss < _WORSE_LOSS * loss:
+    if step >= _SMALL_STEP or case.present_loss < _WORSE_LOSS * loss:
         return None
-    found = {"loss with it": case.own_loss, "a better rate": rate, "its loss": loss}
-    return {"step over weights": step, **found}
+    evidence = {
+        "loss with it": case.present_loss,
+        "a better rate": rate,
+        "its loss": loss,
+    }
+    return {"step over weights": step, **evidence}
 
 
 def _not_converged(case: Case) -> Evidence | None:
     m = case.measured
     if m.hits_limit < 0.5 or not case.is_behind:
         return None
-    found = {
+    evidence = {
         "epochs": float(np.max(m.n_epochs)),
         "part of the folds that max_iter ended": m.hits_limit,
     }
-    if not m.loss_curves:  # of "lbfgs", which else ends where the loss is flat
-        return found
+    if not m.loss_curves:  # "lbfgs" otherwise stops where the loss is flat
+        return evidence
     fall = float(np.mean([_fall(curve) for curve in m.loss_curves]))
     if fall < _FALLING:
         return None
-    return {**found, "fall of the loss over the last fifth": fall}
+    return {**evidence, "fall of the loss over the last fifth": fall}
 
 
 def _fall(curve: list[float]) -> float:
@@ -236,15 +244,15 @@ class Rule:
     Parameters
     ----------
     finds : callable
-        Function of a `Case` that gives the numbers that speak for it, or None.
+        Function of a `Case` that returns the numbers that support the rule, or None.
     message : str
-        What it means.
+        The cause in a sentence.
     rule : str
-        What it takes.
+        The conditions of the rule.
     suggests : callable
-        Function of a `Case` that gives suggestions, the first one first.
+        Function of a `Case` that yields suggestions, the best one first.
     has_remedy : bool, default=True
-        Whether the first suggestion takes away the cause, if this is it.
+        Whether the first suggestion removes the cause.
     """
 
     finds: Callable[[Case], Evidence | None]
@@ -257,15 +265,15 @@ class Rule:
 RULES: dict[str, Rule] = {
     "unscaled_inputs": Rule(
         _unscaled_inputs,
-        "The inputs are not scaled, and on scaled ones others do better.",
+        "The inputs are not scaled, and a yardstick does better on scaled inputs.",
         f"deviations outside {_SCALE_RANGE}, or {_SCALES:g} times apart, or means "
         f"{_OFFSET:g} deviations from 0{_ELSE_BETTER}",
         scale,
     ),
     "label_noise": Rule(
         _label_noise,
-        "The targets may be noise: what is learnt from the training rows by heart does "
-        "not hold for others, neither here nor in a linear or a plain network.",
+        "The targets may be noise: no model, not even a linear or a plain network, "
+        "generalises from the training rows.",
         f"no contender reaches {_SIGNAL:.0%} of its training score in validation, both "
         "counted from a constant prediction",
         lambda case: moves(case, "regularisation", "early_stopping", "ensemble"),
@@ -273,9 +281,9 @@ RULES: dict[str, Rule] = {
     ),
     "imbalance": Rule(
         _imbalance,
-        "A class is rare, and is overlooked.",
+        "A class is rare, and the network rarely predicts it.",
         f"{_IMBALANCE:g} times fewer rows than the most frequent class, and a recall "
-        f"below {_RECALL:g} of that one's",
+        f"below {_RECALL:g} times the recall of that class",
         lambda case: moves(case, "class_weight"),
     ),
     "exploding_gradients": Rule(
@@ -291,12 +299,12 @@ RULES: dict[str, Rule] = {
         _learning_rate_too_high,
         "The learning rate is too high: steps jump over the minimum.",
         f"half the rate or less reaches a loss {_WORSE_LOSS:g} times lower in a short "
-        f"training, and no higher rate one that is lower still{_ELSE_BETTER}",
+        f"training, and no higher rate reaches a lower loss{_ELSE_BETTER}",
         lower_rate,
     ),
     "vanishing_gradients": Rule(
         _vanishing_gradients,
-        "The gradient vanishes on its way to the first layers: they hardly learn. A "
+        "The gradient vanishes on its way to the first layers, which hardly learn. A "
         "deep network that is bad on its training rows does not overfit.",
         f"four hidden layers or more, one with less than {_VANISHING:g} of the output "
         f"layer's gradient in the first epoch{_ELSE_BETTER}",
@@ -310,7 +318,7 @@ RULES: dict[str, Rule] = {
     ),
     "dead_units": Rule(
         _dead_units,
-        "Units are dead: the same on all rows, and no gradient reaches them.",
+        "Units are dead: their value is the same on all rows, and their gradient is 0.",
         f"{_MANY_UNITS:.0%} of a hidden layer{_ELSE_BETTER}",
         leaky,
     ),
@@ -323,27 +331,27 @@ RULES: dict[str, Rule] = {
     ),
     "not_converged": Rule(
         _not_converged,
-        "Training has not converged: it ends while the loss is still falling.",
-        f"max_iter ends half of the folds or more, and the last fifth of the epochs "
+        "Training has not converged: it stops while the loss is still falling.",
+        f"max_iter stops half of the folds or more, and the last fifth of the epochs "
         f"lowers the loss by {_FALLING:.0%}, or the solver is lbfgs{_ELSE_BETTER}",
         lambda case: moves(case, "epochs", "learning_rate", "mini_batch", "solver"),
     ),
     "underfitting": Rule(
         _underfitting,
-        "It underfits: the training rows themselves are not learnt as well as others "
-        "learn them.",
+        "The network underfits: a yardstick has a better score on the training rows.",
         "training and validation scores below those of the better yardstick",
         capacity,
     ),
     "worse_than_linear": Rule(
         _worse_than_linear,
-        "A linear model is better: the network learns what does not generalise.",
-        "a validation score below a linear model's, with a training score that is not",
+        "A linear model is better: the network learns patterns that do not generalise.",
+        "a validation score below that of a linear model, and a training score that is "
+        "not",
         linear,
     ),
     "overfitting": Rule(
         _overfitting,
-        "It overfits: good on the training rows, worse on others.",
+        "The network overfits: good on the training rows, worse on other rows.",
         f"training and validation scores {_GAP:.0%} of the span apart",
         generalise,
     ),
@@ -351,13 +359,13 @@ RULES: dict[str, Rule] = {
         _needs_more_data,
         "More data would help: the score still rises with the number of rows.",
         f"training and validation scores {_SMALL_GAP:.0%} of the span apart, and the "
-        f"second half of the rows brings {_SLOPE:.0%}",
+        f"second half of the rows adds {_SLOPE:.0%}",
         lambda case: moves(case, "augmentation", "regularisation", "ensemble"),
     ),
     "healthy": Rule(
         lambda case: {"training score": case.train, "validation score": case.test},
-        "Nothing is wrong: good on the training rows, and as good as the yardsticks on "
-        "others.",
+        "Nothing is wrong: the network is good on the training rows, and as good as "
+        "the yardsticks on other rows.",
         "no other rule holds",
         more,
     ),

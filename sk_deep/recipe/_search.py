@@ -1,4 +1,4 @@
-"""A search that walks the recipe."""
+"""Search hyperparameters along the recipe of deep learning."""
 
 import datetime
 import time
@@ -8,8 +8,9 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 from sklearn import get_config
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
@@ -34,10 +35,10 @@ from sk_deep.recipe._space import Space
 from sk_deep.recipe._walk import Walk
 from sk_deep.recipe._yardsticks import training_scores
 
-_CANDIDATES = 50  # of the budget "auto"
-_COMPARISON_FROM = 10  # candidates left, from which models to compare with are worth it
-_DIAGNOSIS_FROM = 40  # the same for a diagnosis
-_N_VERDICTS = 2  # of the diagnosis, whose advice is tried
+_CANDIDATES = 50  # candidates of the budget "auto"
+_COMPARISON_FROM = 10  # fewest candidates left for models to compare with
+_DIAGNOSIS_FROM = 40  # fewest candidates left for a diagnosis
+_N_VERDICTS = 2  # verdicts whose suggestions are tried
 _MAX_SEED = 2**31 - 1
 _WEIGHT = "sample_weight"
 
@@ -45,32 +46,33 @@ _WEIGHT = "sample_weight"
 class RecipeSearchCV(BaseSearchCV):
     """Search hyperparameters along the recipe of deep learning.
 
-    The search starts from a network as it is and asks two questions in order. *Good
-    results on the training data?* If not, it tries the moves that help training: loss,
-    mini-batch, activation, solver and learning rate, momentum, a larger network. *Good
-    results on the testing data?* Here it tries choices of many parameters that usually
-    do well together, early stopping, regularisation, dropout, augmentation, a smaller
-    network. What helps is kept; `path_` tells each decision with its numbers. In the
-    end it averages several networks, and refines the best candidates. All candidates of
-    a move and all folds train together, as in `BatchedGridSearchCV`.
+    The search starts from the parameters of the estimator and asks two questions in
+    order. *Good results on the training data?* If not, it tries the moves that help
+    training: loss, mini-batch, activation, solver and learning rate, momentum, a larger
+    network. *Good results on the testing data?* Here it tries parameters that usually
+    work well together, early stopping, regularisation, dropout, augmentation, a smaller
+    network. Parameters that help are kept; `path_` lists each decision with its
+    numbers. At the end the search averages several networks, and refines the best
+    candidates. All candidates of a move and all folds train together, as in
+    `BatchedGridSearchCV`.
 
     Parameters
     ----------
     estimator : estimator
-        What is searched, and where the search starts: an `MLPClassifier` or
-        `MLPRegressor` of this package, or a `Pipeline` that ends in one.
+        The start of the search: an `MLPClassifier` or `MLPRegressor` of this package,
+        or a `Pipeline` that ends in one.
 
     budget : "auto", int or datetime.timedelta, default="auto"
-        What the search may spend, the refit apart: a number of fits, candidates times
-        folds, or wall time, which the fits under way may exceed. "auto" is 50
-        candidates. The fits of `diagnosis_` and of the models to compare with count.
+        Budget of the search without the refit: a number of fits, candidates times
+        folds, or wall time, which running fits may exceed. "auto" is 50 candidates. The
+        fits of `diagnosis_` and of the models to compare with count.
 
     cv : int, cross-validation generator or iterable, default=None
-        How the data are split; None is 5 folds, stratified for classifiers. The splits
+        How to split the data; None is 5 folds, stratified for classifiers. The splits
         are drawn once, and are the same for all candidates.
 
     scoring : str or callable, default=None
-        How predictions are scored, by a single score, as in scikit-learn; None is the
+        How to score predictions, by a single score as in scikit-learn; None is the
         estimator's `score`.
 
     refit : bool, default=True
@@ -81,27 +83,27 @@ class RecipeSearchCV(BaseSearchCV):
         `joblib.parallel_config` context, -1 all processors.
 
     random_state : int, RandomState instance or None, default=None
-        Source of the candidates of the refinement, and of the diagnosis. If it is given
-        and the network has none, the network gets one that is drawn from it, the same
-        for all candidates, among their parameters.
+        Source of randomness in the refinement and in the diagnosis. If the estimator
+        has no random state, it gets one that is drawn from this source, the same for
+        all candidates, among their parameters.
 
     verbose : int, default=0
-        What is printed: above 0 the decisions and the number of fits of each step;
+        Amount of output: above 0 the decisions and the number of fits of each step;
         above 1 each fit with its time, above 2 its score too.
 
     Attributes
     ----------
     path_ : list of Decision
-        The decisions in order; it prints as lines to be read.
+        The decisions in order; printed, it is a readable text.
 
     diagnosis_ : Diagnosis or None
-        What `diagnose` says of the estimator as it is. None where the budget is below
-        41 candidates, where `fit` is passed anything beside the network's weights, or
-        where the network is the last step of a pipeline in a pipeline.
+        Diagnosis of the estimator at the start. None if the budget is below 41
+        candidates, if `fit` gets other parameters than the sample weights of the last
+        step, or if the last step of the pipeline is a pipeline.
 
     cv_results_ : dict of str to ndarray
-        As in scikit-learn, with the scores on the training rows. The times of a stack
-        are shared out over its networks.
+        As in scikit-learn, with the scores on the training rows. The time of a stack is
+        divided among its networks.
 
     best_estimator_ : estimator
         The refitted estimator.
@@ -110,22 +112,22 @@ class RecipeSearchCV(BaseSearchCV):
         Mean score of the best candidate on the test folds.
 
     best_params_ : dict
-        Its parameters, as far as they differ from those of `estimator`.
+        Its parameters that differ from those of `estimator`.
 
     best_index_ : int
         Its index in `cv_results_`.
 
     scorer_ : callable
-        What scored.
+        The scorer.
 
     n_splits_ : int
         Number of splits.
 
     n_fits_ : int
-        Number of fits, the refit apart.
+        Number of fits without the refit.
 
     refit_time_ : float
-        Seconds that the refit took.
+        Seconds of the refit.
 
     multimetric_ : bool
         Whether there are several scores: False.
@@ -146,34 +148,34 @@ class RecipeSearchCV(BaseSearchCV):
 
     Notes
     -----
-    Training is good when its score, the mean over the folds, has covered 98 % of the
-    way from that of a constant prediction to that of a linear model (logistic or ridge
-    regression in the network's place; in the diagnosis on scaled inputs). Until then
-    the moves of the first question are made in the order of the recipe, in passes until
-    one brings nothing; no pass begins after 60 % of the budget. Before them comes what
-    the first two verdicts of the diagnosis suggest, whole grids. The second question
-    begins with up to eight choices of many parameters, for at most a third of what is
-    left: single moves may each bring nothing where all together do. Of each other move
-    one candidate is tried, from the middle of its grid; more where the budget is of 40
-    candidates and more.
+    Training is good when the training score, the mean over the folds, covers 98 % of
+    the way from a constant prediction to a linear model (logistic or ridge regression
+    in place of the network; in the diagnosis on scaled inputs). Until then the moves of
+    the first question are made in the order of the recipe, in passes until a pass does
+    not help; no pass begins after 60 % of the budget. The whole grids that the first
+    two verdicts of the diagnosis suggest come before them. The second question begins
+    with up to eight choices of many parameters, for at most a third of the remaining
+    budget: they may help together where single moves do not. One candidate of each
+    other move is tried, from the middle of its grid; more with budgets of 40 candidates
+    and more.
 
     A candidate helps if its validation score is higher; with the first question also if
     its training score is higher by more than the standard error of the differences over
-    the folds, and its validation score is not lower by more than theirs. Of those that
-    help the best is kept: by the sum of both scores with the first question, by the
-    validation score with the second.
+    the folds, and its validation score is not lower by more than that. The best of
+    the candidates that help is kept: by the sum of both scores in the first question,
+    by the validation score in the second.
 
-    After the moves comes an ensemble of the best candidate, and one of the second where
-    the budget is of 40 candidates and more. The refinement draws candidates around the
-    best ones, and around mixtures of two of them, from the whole of `space`, and tries
-    those that a forest expects to be good by the scores so far, in rounds of four,
-    until eight rounds bring nothing. Epochs are added by a move of the first question
-    alone.
+    After the moves comes an ensemble of the best candidate, and of the second best with
+    budgets of 40 candidates and more. The refinement draws candidates around the best
+    ones, and around mixtures of two of them, from the whole of `space`, and tries the
+    candidates with the best predictions of a forest that learns from the scores so far,
+    in rounds of four, until eight rounds do not help. Only a move of the first question
+    adds epochs.
 
-    In a budget of fits, an ensemble of five networks is one fit for each fold as any
-    candidate is; in a budget of time it costs what it takes.
+    In a budget of fits, an ensemble of five networks counts as one fit per fold, like
+    any candidate; in a budget of time its time counts.
 
-    A candidate that diverges scores nan, and is not kept. ``FitFailedWarning`` tells of
+    A candidate that diverges scores nan, and is not kept. A ``FitFailedWarning`` lists
     fits that fail for another reason.
 
     References
@@ -216,16 +218,16 @@ class RecipeSearchCV(BaseSearchCV):
 
     def __init__(
         self,
-        estimator,
+        estimator: BaseEstimator,
         *,
-        budget="auto",
-        cv=None,
-        scoring=None,
-        refit=True,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        budget: str | int | datetime.timedelta = "auto",
+        cv: Any = None,
+        scoring: str | Callable[..., float] | None = None,
+        refit: bool = True,
+        n_jobs: int | None = None,
+        random_state: int | RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             estimator,
             scoring=scoring,
@@ -239,13 +241,13 @@ class RecipeSearchCV(BaseSearchCV):
         self.random_state = random_state
 
     @staticmethod
-    def space(estimator, X, y):
-        """Tell all that the moves can reach, as `BatchedRandomizedSearchCV` takes it.
+    def space(estimator: BaseEstimator, X: Any, y: Any) -> dict[str, Any]:
+        """Return the space of all moves, for `BatchedRandomizedSearchCV`.
 
         Parameters
         ----------
         estimator : estimator
-            Where a search would start.
+            Start of a search.
         X : array-like
             Training inputs.
         y : array-like
@@ -254,14 +256,14 @@ class RecipeSearchCV(BaseSearchCV):
         Returns
         -------
         param_distributions : dict of str to list or distribution
-            Parameters of the estimator, and their values.
+            Parameters of the estimator and their values.
         """
         mlp, prefix = find_network(estimator)
         space = Space(mlp, _facts(mlp, X, y))
         return space.distributions(prefix)
 
     def _check_input_parameters(self, X, y, split_params):
-        """Check what is searched and spent; draw the splits once for all steps."""
+        """Check the estimator; draw the splits once for all steps."""
         find_network(self.estimator)
         splits = list(self._checked_cv_orig.split(X, y, **split_params))
         self._checked_cv_orig = check_cv(splits)
@@ -279,7 +281,7 @@ class RecipeSearchCV(BaseSearchCV):
         def evaluate(candidates):
             return self._step(evaluate_candidates, candidates, search_ctx)
 
-        walk = Walk(self.estimator, facts, evaluate, budget, random_state, self._tell)
+        walk = Walk(self.estimator, facts, evaluate, budget, random_state, self._report)
         self.path_ = walk.path
         walk.start(self._seed(mlp, prefix, random_state))
         suggestions = self._diagnose(X, y, fit_params, budget, random_state)
@@ -288,7 +290,7 @@ class RecipeSearchCV(BaseSearchCV):
         search_ctx.call_on_fit_task_end(estimator=self)
 
     def _limit(self):
-        """Check the budget; a number of fits, or the time."""
+        """Check the budget; return a number of fits, or a time."""
         if isinstance(self.budget, datetime.timedelta):
             if self.budget <= datetime.timedelta(0):
                 raise ValueError(f"budget must be positive, got {self.budget!r}.")
@@ -303,19 +305,19 @@ class RecipeSearchCV(BaseSearchCV):
         return self.budget
 
     def _seed(self, mlp, prefix: str, random_state) -> dict[str, Any]:
-        """Draw the network's random state, if it has none and the search has."""
+        """Draw the random state of `mlp`, if it has none and the search has one."""
         if self.random_state is None or mlp.random_state is not None:
             return {}
         return {f"{prefix}random_state": random_state.randint(_MAX_SEED)}
 
     def _step(self, evaluate_candidates, candidates, search_ctx) -> list:
-        """Evaluate candidates together; give each one's scores on both parts."""
+        """Evaluate candidates together; return the scores of each on both parts."""
         n_fits = len(candidates) * self.n_splits_
         step_ctx = search_ctx.subcontext(
             task_name="step", max_subtasks=n_fits, sequential_subtasks=False
         )
         step_ctx.call_on_fit_task_begin(estimator=self)
-        with warnings.catch_warnings():  # path_ tells which candidates have no score
+        with warnings.catch_warnings():  # path_ shows which candidates have no score
             warnings.filterwarnings("ignore", "One or more of the .* are non-finite")
             results = evaluate_candidates(candidates, callback_ctx=step_ctx)
         step_ctx.call_on_fit_task_end(estimator=self)
@@ -326,7 +328,7 @@ class RecipeSearchCV(BaseSearchCV):
         return scores_in(results, self.n_splits_)[-len(candidates) :]
 
     def _diagnose(self, X, y, fit_params, budget, random_state) -> list[Suggestion]:
-        """Diagnose the estimator, if it can be paid for; take the first advice."""
+        """Diagnose the estimator, if the budget allows; return suggestions."""
         self.diagnosis_ = None
         _, prefix = find_network(self.estimator)
         weight = fit_params.get(f"{prefix}{_WEIGHT}")
@@ -347,16 +349,16 @@ class RecipeSearchCV(BaseSearchCV):
         )
         budget.spend(self.diagnosis_.n_fits, time.monotonic() - start)
         verdicts = self.diagnosis_.verdicts[:_N_VERDICTS]
-        advice = [one for verdict in verdicts for one in verdict.suggestions]
-        # a scaler that needs a place of its own would hide the network's parameters
-        return [one for one in advice if prefix[:-2] not in one.param_grid]
+        suggestions = [s for verdict in verdicts for s in verdict.suggestions]
+        # a pipeline in place of the last step would hide the parameters of `mlp`
+        return [s for s in suggestions if prefix[:-2] not in s.param_grid]
 
     def _compare(self, mlp, X, y, fit_params, budget) -> dict[str, float]:
-        """Score models to compare with, if they can be paid for."""
+        """Score models to compare with, if the budget allows."""
         if self.diagnosis_ is not None:
-            known = self.diagnosis_.measurements
-            pairs = {"linear": known.linear, "constant": known.constant}
-            return {name: float(np.mean(one.train)) for name, one in pairs.items()}
+            measured = self.diagnosis_.measurements
+            pairs = {"linear": measured.linear, "constant": measured.constant}
+            return {name: float(np.mean(s.train)) for name, s in pairs.items()}
         if budget.n_candidates() < _COMPARISON_FROM:
             return {"linear": np.nan, "constant": np.nan}
         start = time.monotonic()
@@ -371,7 +373,7 @@ class RecipeSearchCV(BaseSearchCV):
         budget.spend(2 * self.n_splits_, time.monotonic() - start)
         return scores
 
-    def _tell(self, decision: Decision) -> None:
+    def _report(self, decision: Decision) -> None:
         if self.verbose > 0:
             print(decision)
 
@@ -386,22 +388,22 @@ def _facts(mlp, X, y) -> Facts:
 
 
 class _Lenient:
-    """An executor around another: fits that fail in a step do not end the search.
+    """An executor around another that lets the search continue if fits fail.
 
     Parameters
     ----------
     executor : callable
-        The other.
+        The other executor.
     """
 
     def __init__(self, executor: Callable) -> None:
         self.executor, self.is_first = executor, True
 
     def __call__(self, calls: Iterable[tuple]) -> list[dict[str, Any]]:
-        """Run calls of `_fit_and_score`, and judge what has failed.
+        """Run calls of `_fit_and_score`, and handle failed fits.
 
-        Divergence is an outcome, and gives no score. Other errors are warned of; those
-        of the first step, the estimator as it is, are for scikit-learn to raise.
+        A fit that diverges has no score. Other errors are warned of; scikit-learn
+        raises errors of the first step, which fits the estimator as it is.
         """
         results = self.executor(calls)
         errors = [result["fit_error"] for result in results]
@@ -411,8 +413,8 @@ class _Lenient:
             return results
         if failed:
             warnings.warn(
-                f"{len(failed)} fits of {len(results)} failed and have no score; the "
-                f"first says:\n{failed[0]}",
+                f"{len(failed)} of {len(results)} fits failed and have no score; the "
+                f"first error is:\n{failed[0]}",
                 FitFailedWarning,
                 stacklevel=2,
             )

@@ -1,4 +1,4 @@
-"""All that the recipe's moves can reach from a network: the space of its search."""
+"""The space of a search along the recipe: all values that its moves can reach."""
 
 from typing import Any
 
@@ -27,10 +27,10 @@ _BESIDE = {
 }
 # More of these is dearer, and worth it only where it is asked for.
 _COSTS = {"max_iter", "max_fun"}
-_UNITS = (50,)  # where a network has no hidden layer
-# What usually does well together, the plainest first: steep activations, solvers that
-# adapt, rates that fall, small batches, noise that keeps the network from learning the
-# rows by heart, and at last fewer units.
+_UNITS = (50,)  # units of an estimator without hidden layers
+# Parameters that usually work well together, the simplest choice first: activations
+# that do not saturate, adaptive solvers, falling rates, small batches, noise against
+# memorising the rows, and finally fewer units.
 _SMALL_BATCHES = {"loss": "log_loss", "batch_size": 32, "n_iter_no_change": 30}
 _FALLING_RATE = _SMALL_BATCHES | {
     "solver": "adamw",
@@ -65,21 +65,21 @@ _USUAL: tuple[dict[str, Any], ...] = (
 
 
 class Space:
-    """The product of a network's own values with those that the moves give for it.
+    """The product of the values of an estimator and of the values of its moves.
 
     Parameters
     ----------
     mlp : MLPClassifier or MLPRegressor
-        With the parameters from which the recipe starts.
+        The estimator with its parameters at the start.
     facts : Facts
-        Of the data.
+        Facts about the data.
 
     Attributes
     ----------
     values : dict of str to list
         Values of parameters.
     ranges : dict of str to tuple
-        Bounds of those parameters that may have all values between them.
+        Bounds of parameters with a continuous range.
     """
 
     def __init__(self, mlp: Any, facts: Facts) -> None:
@@ -93,8 +93,8 @@ class Space:
             self._add_moves(mlp, solver)
         for name in self.values.keys() - _BESIDE.keys():
             if name != "solver" or not checks.is_full_batch(mlp):
-                self._add(name, [_own(mlp, name)])
-        self._leave_what_can_skip()
+                self._add(name, [_value_of(mlp, name)])
+        self._keep_shapes_that_can_skip()
 
     def _add_moves(self, mlp, solver: Any) -> None:
         if solver is not None:
@@ -110,33 +110,35 @@ class Space:
             return
         if name in _COSTS:
             return
-        known = self.values.setdefault(name, [])
-        known += [one for one in values if not any(is_same(one, k) for k in known)]
+        present = self.values.setdefault(name, [])
+        present += [v for v in values if not any(is_same(v, p) for p in present)]
 
-    def _leave_what_can_skip(self) -> None:
+    def _keep_shapes_that_can_skip(self) -> None:
         if True in self.values.get("residual", []):
             shapes = self.values["hidden_layer_sizes"]
-            self.values["hidden_layer_sizes"] = [one for one in shapes if may_skip(one)]
+            self.values["hidden_layer_sizes"] = [s for s in shapes if may_skip(s)]
 
     def distributions(self, prefix: str = "") -> dict[str, Any]:
-        """Tell the space as a search over a sample of it takes it.
+        """Return the space for a search over a sample.
 
         Parameters
         ----------
         prefix : str, default=""
-            Of the network's parameters among those of the estimator.
+            Prefix of its parameters among those of the estimator.
 
         Returns
         -------
         distributions : dict of str to list or distribution
             Parameters and their values.
         """
-        found: dict[str, Any] = {**self.values}
-        found |= {name: loguniform(*bounds) for name, bounds in self.ranges.items()}
-        return {f"{prefix}{name}": found[name] for name in sorted(found)}
+        distributions: dict[str, Any] = {**self.values}
+        distributions |= {
+            name: loguniform(*bounds) for name, bounds in self.ranges.items()
+        }
+        return {f"{prefix}{n}": distributions[n] for n in sorted(distributions)}
 
     def holds(self, parameters: dict[str, Any]) -> bool:
-        """Whether all of some values are in the space; epochs are free."""
+        """Whether the space has all of these values; any number of epochs is legal."""
         for name, value in parameters.items():
             if name in _COSTS:
                 continue
@@ -144,47 +146,47 @@ class Space:
                 low, high = self.ranges[name]
                 is_in = low <= value <= high
             else:
-                is_in = any(is_same(value, one) for one in self.values.get(name, []))
+                is_in = any(is_same(value, v) for v in self.values.get(name, []))
             if not is_in:
                 return False
         return True
 
     def encode(self, mlp: Any) -> list[float]:
-        """Write a network's parameters as numbers, one for each of the space's.
+        """Encode the parameters of an estimator as numbers, one for each of the space.
 
         Parameters
         ----------
         mlp : MLPClassifier or MLPRegressor
-            With the parameters.
+            The estimator with the parameters.
 
         Returns
         -------
         numbers : list of float
-            Logarithms of what has a range; places of all other values in their lists,
-            -1 of those that are not there.
+            Logarithms of parameters with a range; positions of other values in their
+            lists, -1 for a value that the list does not have.
         """
         numbers = [
-            float(np.log(max(_own(mlp, name), low)))
+            float(np.log(max(_value_of(mlp, name), low)))
             for name, (low, _) in sorted(self.ranges.items())
         ]
         for name, values in sorted(self.values.items()):
-            own = _own(mlp, name)
-            places = [i for i, one in enumerate(values) if is_same(one, own)]
+            present = _value_of(mlp, name)
+            places = [i for i, v in enumerate(values) if is_same(v, present)]
             numbers.append(float(places[0]) if places else -1.0)
         return numbers
 
     def usual(self, mlp: Any) -> list[dict[str, Any]]:
-        """List what usually does well together, as far as the space has it.
+        """List parameters of the space that usually work well together.
 
         Parameters
         ----------
         mlp : MLPClassifier or MLPRegressor
-            With the present parameters.
+            The estimator with its present parameters.
 
         Returns
         -------
         choices : list of dict
-            Parameters and their values, the plainest choice first.
+            Parameters and their values, the simplest choice first.
         """
         units = checks.hidden_units(mlp)
         layers = {} if units else {"hidden_layer_sizes": _UNITS}
@@ -197,33 +199,33 @@ class Space:
     def mixture(
         self, mlp: Any, other: Any, random_state: RandomState
     ) -> dict[str, Any]:
-        """Take about half of what another network has of its own.
+        """Choose about half of the values that another estimator has differently.
 
         Parameters
         ----------
         mlp, other : MLPClassifier or MLPRegressor
-            With parameters of the space.
+            Estimators with parameters of the space.
         random_state : RandomState
             Source of the choice.
 
         Returns
         -------
         parameters : dict of str to object
-            Those that change, and what is set back beside them; none where a network
-            has no hidden layer, for many act on one.
+            The parameters that change, and the resets beside them; empty if one of the
+            estimators has no hidden layer, on which many parameters act.
         """
         if not all(map(checks.hidden_units, (mlp, other))):
             return {}
         changed = {
-            name: _own(other, name)
+            name: _value_of(other, name)
             for name in sorted((self.values.keys() | self.ranges) - _BESIDE.keys())
-            if not is_same(_own(mlp, name), _own(other, name))
+            if not is_same(_value_of(mlp, name), _value_of(other, name))
             and random_state.randint(2)
         }
         return self._set_back(changed)
 
     def neighbour(self, mlp: Any, random_state: RandomState) -> dict[str, Any]:
-        """Draw new values of some parameters that have a meaning for a network.
+        """Draw new values of some parameters that act beside the present ones.
 
         A third of the neighbours are near and differ in one to three, a third are
         farther away and differ in about a third of all, and a third differ in all.
@@ -231,14 +233,14 @@ class Space:
         Parameters
         ----------
         mlp : MLPClassifier or MLPRegressor
-            With the present parameters.
+            The estimator with its present parameters.
         random_state : RandomState
             Source of the draw.
 
         Returns
         -------
         parameters : dict of str to object
-            Those that change, and what is set back beside them.
+            The parameters that change, and the resets beside them.
         """
         names = self._acting(mlp)
         distances = (1 + random_state.binomial(2, 0.4), len(names) // 3, len(names))
@@ -250,7 +252,7 @@ class Space:
         return self._set_back(changed)
 
     def _set_back(self, changed: dict[str, Any]) -> dict[str, Any]:
-        """Set back what may not go with new values."""
+        """Reset parameters that may be illegal beside new values."""
         for name, beside in _BESIDE.items():
             if name in self.values and beside & changed.keys():
                 changed[name] = self.values[name][0]
@@ -264,17 +266,17 @@ class Space:
         return sorted(names & (several | self.ranges.keys()))
 
     def _other(self, mlp, name: str, random_state: RandomState) -> Any:
-        own = _own(mlp, name)
+        present = _value_of(mlp, name)
         if name in self.ranges:
             low, high = self.ranges[name]
             step = _RANGES[name][2] ** random_state.standard_normal()
-            return float(f"{np.clip(max(own, low) * step, low, high):.2g}")
-        others = [one for one in self.values[name] if not is_same(one, own)]
+            return float(f"{np.clip(max(present, low) * step, low, high):.2g}")
+        others = [v for v in self.values[name] if not is_same(v, present)]
         return others[random_state.randint(len(others))]
 
 
-def _own(mlp, name: str) -> Any:
-    """Value that a network has, in the form in which the moves give it."""
+def _value_of(mlp, name: str) -> Any:
+    """Return the value of an estimator in the form of the grids of moves."""
     if name == "learning_rate_init":
         return present_rate(mlp)
     if name == "hidden_layer_sizes":

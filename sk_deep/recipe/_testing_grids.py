@@ -15,8 +15,8 @@ from sk_deep.recipe._parameters import (
 )
 
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
-_ROWS_PER_CLASS = 20  # so that the rows which early stopping watches hold each class
-_ROWS_WATCHED = 20  # for their score to tell epochs apart
+_ROWS_PER_CLASS = 20  # rows needed so that the validation rows hold each class
+_VALIDATION_ROWS = 20  # fewest rows whose score distinguishes epochs
 
 
 def early_stopping_grid(mlp, facts):
@@ -27,9 +27,9 @@ def early_stopping_grid(mlp, facts):
         patience = mlp.n_iter_no_change
         longer = [] if np.isinf(patience) else [2 * patience, 5 * patience]
         return {"n_iter_no_change": longer} if longer else {}
-    n_watched = facts.n_samples * mlp.validation_fraction
+    n_validation = facts.n_samples * mlp.validation_fraction
     n_needed = _ROWS_PER_CLASS * max(1, facts.n_classes)
-    if facts.n_samples < n_needed or n_watched < _ROWS_WATCHED:
+    if facts.n_samples < n_needed or n_validation < _VALIDATION_ROWS:
         return {}
     return {"early_stopping": [True], "n_iter_no_change": [10, 30]}
 
@@ -74,10 +74,10 @@ def augmentation_grid(mlp, facts):
     """Try augmentations that fit the rows: of images, or of numbers."""
     if not trains_in_batches(mlp):
         return {}
-    if mlp.categorical_features is not None:  # its codes are no numbers
+    if mlp.categorical_features is not None:  # codes are no numbers
         return {}
     params = mlp.augmentation_params or {}
-    if "image_shape" in params:  # the one sign that rows are images
+    if "image_shape" in params:  # only then the rows are images
         images = [name for name, row in AUGMENTATIONS.items() if row.needs_images]
         others = other_values(mlp.augmentation, images)
         params = {"image_shape": params["image_shape"]}
@@ -107,6 +107,6 @@ def ensemble_grid(mlp, facts):
     """Try an ensemble of five times as many networks."""
     activations = mlp.activation
     activations = [activations] if has_one_value(mlp, "activation") else activations
-    if any(callable(one) for one in activations):  # some cannot be stacked
+    if any(map(callable, activations)):  # some cannot be stacked
         return {}
     return {"n_members": [5 * mlp.n_members]}

@@ -19,7 +19,7 @@ from sk_deep.solvers import get_solver
 
 _OF_CLASSES = ("log_loss", "squared_error")
 _OF_NUMBERS = ("squared_error", "huber", "absolute_error")
-_SMALLER_BATCHES = (4, 8)  # by how many times
+_SMALLER_BATCHES = (4, 8)  # divisors of the batch size
 _RATE_FACTORS = (0.1, 1 / 3, 3.0, 10.0)
 _RATES = (1e-3, 3e-3, 1e-2)
 _ADAPTIVE = ("adam", "adamw", "rmsprop")
@@ -27,7 +27,7 @@ _ADAPTIVE = ("adam", "adamw", "rmsprop")
 
 def loss_grid(mlp, facts):
     """Try other losses that predict the same quantity."""
-    # what a quantile or a count's mean is cannot be had by another loss
+    # no other loss predicts a quantile, or the mean of a count
     legal = _OF_CLASSES if facts.is_classifier else _OF_NUMBERS
     if not facts.is_classifier and mlp.loss not in legal:
         return {}

@@ -1,6 +1,6 @@
 """The walk along the recipe: which candidates to try next, and which to keep.
 
-It knows nothing of folds or stacks: candidates go out, their scores come back.
+Folds and stacks are hidden behind `evaluate`, from candidates to their scores.
 """
 
 import time
@@ -32,24 +32,24 @@ from sk_deep.recipe._path import (
     Decision,
     MeanScores,
     Path,
-    tell_parameters,
-    tell_scores,
+    write_parameters,
+    write_scores,
 )
 from sk_deep.recipe._space import Space
 
-_LAST = "ensemble"  # of the moves: it multiplies what a fit costs
-_TRAINING_SHARE = 0.6  # of the budget, for all of the first question
-_MOVES_PAID = 20  # moves whose share of the budget is what each may spend
-_USUAL_SHARE = 1 / 3  # of the budget, at most, for what usually works
-_N_ENSEMBLES = 2  # best candidates, at most, of which ensembles are tried
+_LAST = "ensemble"  # the last move, since it multiplies the cost of a fit
+_TRAINING_SHARE = 0.6  # part of the budget for the first question
+_MOVES_PAID = 20  # each move may spend 1/20 of the budget
+_USUAL_SHARE = 1 / 3  # largest part of the budget for usual choices
+_N_ENSEMBLES = 2  # most candidates that are tried as ensembles
 _ROUND = 4  # candidates of a round of refinement
-_POOL = 100  # neighbours from which they are taken
-_MIXED = 0.4  # part of them that mix two of the best
-_N_JUDGES = 5  # trees that choose each of them
-_PATIENCE = 8  # rounds of refinement in which nothing helps
-_N_PARENTS = 4  # best candidates whose neighbours are tried, at least
+_POOL = 100  # neighbours from which a round is chosen
+_MIXED = 0.4  # part of the neighbours that mix two of the best candidates
+_N_JUDGES = 5  # trees that choose a candidate of a round
+_PATIENCE = 8  # rounds of refinement without improvement
+_N_PARENTS = 4  # fewest best candidates whose neighbours are tried
 _MOST_PARENTS = 12
-_NEARLY = 0.02  # of the way from a constant to a linear prediction
+_NEARLY = 0.02  # part of the way from a constant to a linear model
 
 
 class Walk:
@@ -58,18 +58,18 @@ class Walk:
     Parameters
     ----------
     estimator : estimator
-        From which it starts: a network, or a pipeline that ends in one.
+        The start: an estimator of this package, or a pipeline that ends in one.
     facts : Facts
-        Of the data.
+        Facts about the data.
     evaluate : callable
         Function of a list of dicts of the estimator's parameters that gives a list of
         pairs of arrays: scores on the training and on the validation rows of each fold.
     budget : Budget
-        What may be spent.
+        Budget of the search.
     random_state : RandomState
-        Source of the neighbours that are tried.
-    tell : callable
-        Is handed each decision.
+        Source of the neighbours in the refinement.
+    report : callable
+        Function that gets each decision.
     """
 
     def __init__(
@@ -79,16 +79,16 @@ class Walk:
         evaluate: Callable[[list[dict[str, Any]]], list[tuple[NDArray, NDArray]]],
         budget: Budget,
         random_state: RandomState,
-        tell: Callable[[Decision], None],
+        report: Callable[[Decision], None],
     ) -> None:
         self.mlp, self.prefix = find_network(estimator)
         self.at_start, self.facts = estimator.get_params(), facts
         self.space = Space(self.mlp, facts)
-        self.evaluate, self.budget, self.tell = evaluate, budget, tell
+        self.evaluate, self.budget, self.report = evaluate, budget, report
         self.random_state = random_state
         self.tried: dict[Any, Tried] = {}
         self.path = Path()
-        self.most = 1  # candidates of a move
+        self.most = 1  # most candidates of a move
 
     # ---- the recipe ----------------------------------------------------------------
 
@@ -98,11 +98,11 @@ class Walk:
         Parameters
         ----------
         fixed : dict of str to object
-            Parameters that it gets with every candidate.
+            Parameters that every candidate gets.
         """
         (self.best,) = self._try([fixed])
-        told = f"{tell_scores(self.best.scores, NO_SCORES)}."
-        self._decide("start", TRAINING, told, [fixed], fixed, NO_SCORES)
+        text = f"{write_scores(self.best.scores, NO_SCORES)}."
+        self._decide("start", TRAINING, text, [fixed], fixed, NO_SCORES)
 
     def go(
         self, suggestions: Iterable[Suggestion], yardsticks: dict[str, float]
@@ -112,7 +112,7 @@ class Walk:
         Parameters
         ----------
         suggestions : iterable of Suggestion
-            What a diagnosis advises; it is tried first.
+            Suggestions of a diagnosis, which are tried first.
         yardsticks : dict of str to float
             Training scores of a "linear" and of a "constant" model; may be nan.
         """
@@ -122,7 +122,7 @@ class Walk:
             if suggestion.move == _LAST:
                 continue
             grid = ParameterGrid(suggestion.param_grid)
-            candidates = [self._beside(self.best.parameters, one) for one in grid]
+            candidates = [self._beside(self.best.parameters, row) for row in grid]
             self._choose(suggestion.move, candidates, suggestion.sentence)
         self._improve_training(yardsticks, int((1 - _TRAINING_SHARE) * n_candidates))
         self._ask_about_testing()
@@ -152,13 +152,15 @@ class Walk:
 
     def _is_training_good(self, yardsticks: dict[str, float]) -> bool:
         is_good = _is_good(self.best.scores, yardsticks)
-        told = ", ".join(
+        comparisons = ", ".join(
             f"a {name} model has {score:.3f}"
             for name, score in yardsticks.items()
             if np.isfinite(score)
         )
-        own = f"{self.best.scores.training:.3f}; {told or 'nothing to compare with'}"
-        self._ask(TRAINING, f"{own}: {'yes' if is_good else 'no'}.")
+        score = f"{self.best.scores.training:.3f}"
+        answer = "yes" if is_good else "no"
+        text = f"{score}; {comparisons or 'nothing to compare with'}: {answer}."
+        self._ask(TRAINING, text)
         return is_good
 
     def _ask_about_testing(self) -> None:
@@ -169,20 +171,21 @@ class Walk:
         self._ask(TESTING, f"{text}: {'yes' if is_good else 'no'}.")
 
     def _try_what_usually_works(self) -> None:
-        """Try good choices of many parameters at once, as far as can be paid for."""
+        """Try good choices of many parameters at once, as the budget allows."""
         n_choices = int(_USUAL_SHARE * self.budget.n_candidates())
         choices = self.space.usual(self._network_now())[:n_choices]
-        own = self.best.parameters
-        self._choose("usual", [self._beside(own, self._prefixed(c)) for c in choices])
+        present = self.best.parameters
+        candidates = [self._beside(present, self._prefixed(c)) for c in choices]
+        self._choose("usual", candidates)
 
     def _make_ensembles(self) -> None:
         """Try ensembles of the best candidates."""
         best = sorted(self.tried.values(), key=by_validation, reverse=True)
         candidates = []
-        for one in best[: min(_N_ENSEMBLES, self.most)]:
-            mlp = self._network_at(one.parameters)
+        for member in best[: min(_N_ENSEMBLES, self.most)]:
+            mlp = self._network_at(member.parameters)
             for changes in MOVES[_LAST].candidates(mlp, self.facts):
-                changed = self._beside(one.parameters, self._prefixed(changes))
+                changed = self._beside(member.parameters, self._prefixed(changes))
                 candidates += [changed] if self.space.holds(changes) else []
         self._choose(_LAST, candidates)
 
@@ -197,22 +200,22 @@ class Walk:
             n_idle = 0 if helps else n_idle + 1
 
     def _neighbours(self) -> list[dict[str, Any]]:
-        """Draw candidates around the best ones, and take the most promising of them.
+        """Draw candidates around the best ones, and choose the most promising.
 
         A forest learns the scores from the parameters (F. Hutter, H. Hoos and K.
         Leyton-Brown, "Sequential model-based optimization for general algorithm
         configuration", LION 2011); a few of its trees, others each time, choose.
         """
         parents = self._parents()
-        found: dict[Any, tuple[dict[str, Any], list[float]]] = {}
+        pool: dict[Any, tuple[dict[str, Any], list[float]]] = {}
         for _ in range(_POOL):
             parameters = self._neighbour(parents)
             if (key := freeze(parameters)) not in self.tried:
                 code = self.space.encode(self._network_at(parameters))
-                found[key] = parameters, code
-        if not found:
+                pool[key] = parameters, code
+        if not pool:
             return []
-        candidates, codes = zip(*found.values(), strict=True)
+        candidates, codes = zip(*pool.values(), strict=True)
         promise = self._promise(np.array(codes))
         chosen: dict[int, None] = {}
         while len(chosen) < min(_ROUND, len(candidates)):
@@ -225,68 +228,69 @@ class Walk:
     def _neighbour(self, parents: list[Tried]) -> dict[str, Any]:
         """Draw a candidate near one of the best, or near a mixture of two of them."""
         draws = self.random_state.randint(len(parents), size=2)
-        own, other = (parents[i].parameters for i in draws)
+        parameters, other = (parents[i].parameters for i in draws)
         if self.random_state.random_sample() < _MIXED:
-            mlps = self._network_at(own), self._network_at(other)
+            mlps = self._network_at(parameters), self._network_at(other)
             changes = self.space.mixture(*mlps, self.random_state)
-            own = self._beside(own, self._prefixed(changes))
-        changes = self.space.neighbour(self._network_at(own), self.random_state)
-        return self._beside(own, self._prefixed(changes))
+            parameters = self._beside(parameters, self._prefixed(changes))
+        mlp = self._network_at(parameters)
+        changes = self.space.neighbour(mlp, self.random_state)
+        return self._beside(parameters, self._prefixed(changes))
 
     def _parents(self) -> list[Tried]:
-        """Take the best candidates, and those that are as good but for chance."""
+        """Return the best candidates, and all within a standard error of the best."""
         ranked = sorted(self.tried.values(), key=by_validation, reverse=True)
         best = ranked[0].scores
         error = np.nan_to_num(best.validation_std) / np.sqrt(self.budget.n_splits)
-        alike = [one for one in ranked if one.value >= ranked[0].value - error]
+        alike = [row for row in ranked if row.value >= ranked[0].value - error]
         return alike[:_MOST_PARENTS] if len(alike) > _N_PARENTS else ranked[:_N_PARENTS]
 
     def _promise(self, codes: NDArray) -> NDArray:
         """Predict scores of candidates by each tree of a forest."""
-        known = [one for one in self.tried.values() if np.isfinite(one.value)]
-        if not known:
+        scored = [row for row in self.tried.values() if np.isfinite(row.value)]
+        if not scored:
             return np.zeros((1, len(codes)))
-        scores = np.array([one.value for one in known])
-        own = [self.space.encode(self._network_at(one.parameters)) for one in known]
+        scores = np.array([row.value for row in scored])
+        rows = [self.space.encode(self._network_at(row.parameters)) for row in scored]
         seed = self.random_state.randint(2**31 - 1)
         forest = ExtraTreesRegressor(50, min_samples_leaf=2, random_state=seed)
-        forest.fit(own, rankdata(scores))  # how bad bad ones are does not matter
+        forest.fit(rows, rankdata(scores))  # ranks: low scores may be far apart
         return np.array([tree.predict(codes) for tree in forest.estimators_])
 
     # ---- a move --------------------------------------------------------------------
 
     def _make(self, key: str) -> bool:
-        """Make a move from the best parameters; tell whether it helps."""
+        """Make a move from the best parameters; return whether it helps."""
         candidates = MOVES[key].candidates(self._network_now(), self.facts)
-        candidates = [one for one in candidates if self.space.holds(one)]
+        candidates = [row for row in candidates if self.space.holds(row)]
         if len(candidates) > self.most:  # the middle of each of as many parts
             places = (np.arange(self.most) + 0.5) * len(candidates) / self.most
             candidates = [candidates[int(i)] for i in places]
-        own = self.best.parameters
-        candidates = [self._beside(own, self._prefixed(one)) for one in candidates]
+        present = self.best.parameters
+        candidates = [self._beside(present, self._prefixed(row)) for row in candidates]
         return self._choose(key, candidates)
 
     def _choose(
         self, key: str, candidates: list[dict[str, Any]], sentence: str = ""
     ) -> bool:
-        """Try candidates, as many as can be paid for, and keep what helps."""
-        wanted = [one for one in candidates if freeze(one) not in self.tried]
-        n_networks = max(map(self._n_networks, wanted), default=1)
-        tried = self._try(wanted[: self.budget.n_candidates(n_networks)])
+        """Try candidates, as the budget allows, and keep the best that helps."""
+        new = [row for row in candidates if freeze(row) not in self.tried]
+        n_networks = max(map(self._n_networks, new), default=1)
+        tried = self._try(new[: self.budget.n_candidates(n_networks)])
         if not tried:
             return False
         question = MOVES[key].question if key in MOVES else TESTING
         before = self.best
         rank = by_both if question == TRAINING else by_validation
-        helping = [one for one in tried if is_better(one, before, question)]
+        helping = [row for row in tried if is_better(row, before, question)]
         winner = max(helping or tried, key=rank)
         if helping:
             self.best = winner
         self._decide(
             key,
             question,
-            self._tell_choice(winner, before, len(tried), bool(helping)),
-            [one.parameters for one in tried],
+            self._text_of_choice(winner, before, len(tried), bool(helping)),
+            [candidate.parameters for candidate in tried],
             winner.parameters if helping else None,
             before.scores,
             winner.scores,
@@ -294,17 +298,17 @@ class Walk:
         )
         return bool(helping)
 
-    def _tell_choice(self, winner: Tried, before: Tried, n: int, helps: bool) -> str:
-        told = tell_parameters(self._changes(winner, before), self.prefix)
+    def _text_of_choice(self, winner: Tried, before: Tried, n: int, helps: bool) -> str:
+        changes = write_parameters(self._changes(winner, before), self.prefix)
         best = f"best of {n}, " if n > 1 else ""
-        scores = tell_scores(winner.scores, before.scores)
-        return f"{best}{told}: {scores}: {'kept' if helps else 'not kept'}."
+        scores = write_scores(winner.scores, before.scores)
+        return f"{best}{changes}: {scores}: {'kept' if helps else 'not kept'}."
 
-    def _changes(self, one: Tried, before: Tried) -> dict[str, Any]:
-        """Tell in what a candidate differs from another."""
-        changed = dict(one.parameters)
+    def _changes(self, candidate: Tried, before: Tried) -> dict[str, Any]:
+        """Return the parameters in which a candidate differs from another."""
+        changed = dict(candidate.parameters)
         for name, value in before.parameters.items():
-            if name not in changed:  # set back
+            if name not in changed:  # reset
                 changed[name] = self.at_start[name]
             elif is_same(changed[name], value):
                 del changed[name]
@@ -317,22 +321,22 @@ class Walk:
         start = time.monotonic()
         scores = self.evaluate(candidates)
         n_fits = len(candidates) * self.budget.n_splits
-        n_networks = np.mean([self._n_networks(one) for one in candidates])
+        n_networks = np.mean([self._n_networks(row) for row in candidates])
         self.budget.spend(n_fits, time.monotonic() - start, float(n_networks))
-        found = [Tried(p, *pair) for p, pair in zip(candidates, scores, strict=True)]
-        self.tried.update((freeze(one.parameters), one) for one in found)
-        return found
+        tried = [Tried(p, *pair) for p, pair in zip(candidates, scores, strict=True)]
+        self.tried.update((freeze(row.parameters), row) for row in tried)
+        return tried
 
     # ---- parameters ----------------------------------------------------------------
 
     def _network_at(self, parameters: dict[str, Any]) -> Any:
-        """Set a copy of the network to some of the estimator's parameters."""
-        own = {
+        """Copy `mlp` with parameters of the estimator."""
+        own_parameters = {
             name.removeprefix(self.prefix): value
             for name, value in parameters.items()
             if name.startswith(self.prefix)
         }
-        return clone(self.mlp).set_params(**own)
+        return clone(self.mlp).set_params(**own_parameters)
 
     def _n_networks(self, parameters: dict[str, Any]) -> int:
         return self._network_at(parameters).n_members
@@ -344,7 +348,7 @@ class Walk:
         return {f"{self.prefix}{name}": value for name, value in parameters.items()}
 
     def _beside(self, parameters: dict, changes: dict) -> dict[str, Any]:
-        """Change some parameters; leave out those that are as at the start."""
+        """Change some parameters; leave out those with their value at the start."""
         changed = {**parameters, **changes}
         return {
             name: changed[name]
@@ -363,9 +367,9 @@ class Walk:
     def _end(self) -> None:
         before = self.best
         self.best = max(self.tried.values(), key=by_validation)
-        told = tell_parameters(self.best.parameters, self.prefix)
-        scores = tell_scores(self.best.scores, self.path[0].after)
-        text = f"best of {len(self.tried)} candidates: {told}: {scores}."
+        best = write_parameters(self.best.parameters, self.prefix)
+        scores = write_scores(self.best.scores, self.path[0].after)
+        text = f"best of {len(self.tried)} candidates: {best}: {scores}."
         kept = self.best.parameters
         self._decide("end", TESTING, text, [], kept, before.scores)
 
@@ -395,12 +399,12 @@ class Walk:
             self.budget.n_fits,
         )
         self.path.append(decision)
-        self.tell(decision)
+        self.report(decision)
 
 
 def _titles() -> dict[str, tuple[str, str]]:
-    """Title and sentence of all that is decided."""
-    ask = "Ask which of the two is the trouble."
+    """Title and sentence of each kind of decision."""
+    ask = "Ask which of the two questions to answer first."
     return {
         "start": ("Start", "Look at the estimator as it is."),
         TRAINING: ("Good results on the training data?", ask),
@@ -410,12 +414,12 @@ def _titles() -> dict[str, tuple[str, str]]:
         },
         "usual": (
             "Usual choices",
-            "Set at once what usually works together: single moves may each bring"
-            " nothing.",
+            "Set several parameters at once that usually work together, even where no"
+            " single move helps.",
         ),
         "refinement": (
             "Refinement",
-            "Try neighbours of the best candidates, and of their mixtures.",
+            "Try neighbours of the best candidates and of their mixtures.",
         ),
         "end": ("End", "Take the candidate with the best validation score."),
     }

@@ -1,4 +1,4 @@
-"""What a network is measured against: a constant, a linear model, a plain network."""
+"""Yardsticks for a network: a constant, a linear model and a plain network."""
 
 import warnings
 from typing import Any
@@ -21,22 +21,22 @@ _PLAIN = {"hidden_layer_sizes": (128,), "max_iter": 100}
 
 
 def constant_model(mlp: Any) -> Any:
-    """Build the model that predicts a constant, of a network's kind."""
+    """Build a model that predicts a constant, for the task of an estimator."""
     return DummyClassifier() if is_classifier(mlp) else DummyRegressor()
 
 
 def linear_model(mlp: Any, y: Any) -> Any:
-    """Build the linear model of a network's kind and of targets y."""
+    """Build a linear model for the task of an estimator and for targets y."""
     if not is_classifier(mlp):
         return RidgeCV(alphas=np.logspace(-3, 3, 7))
     if type_of_target(y) == "multilabel-indicator":  # the same, label by label
-        found = type(mlp)(hidden_layer_sizes=(), device="cpu")
-        return found.set_params(solver="lbfgs", alpha=1.0, max_iter=500)
+        model = type(mlp)(hidden_layer_sizes=(), device="cpu")
+        return model.set_params(solver="lbfgs", alpha=1.0, max_iter=500)
     return LogisticRegression(max_iter=500)
 
 
 def plain_network(mlp: Any) -> Any:
-    """Build a plain network of a network's kind and loss."""
+    """Build a plain network for the task of an estimator, with its loss."""
     names = ["random_state", "device", "dtype"]
     if not is_classifier(mlp):
         names += ["loss", "loss_params"]
@@ -45,12 +45,12 @@ def plain_network(mlp: Any) -> Any:
 
 
 class Columns(TransformerMixin, BaseEstimator):
-    """What a network makes of the columns of a table, without learned embeddings.
+    """Encode the columns of a table as an estimator does, without learned embeddings.
 
     Parameters
     ----------
     mlp : MLPClassifier or MLPRegressor
-        The network.
+        The estimator of this package.
     """
 
     def __init__(self, mlp: Any) -> None:
@@ -68,21 +68,21 @@ class Columns(TransformerMixin, BaseEstimator):
 
 
 def columns(mlp: Any) -> list[Columns]:
-    """List the step that encodes a table in the network's place, if it does."""
+    """List the step that encodes a table, if the estimator encodes it."""
     return [Columns(mlp)] if reads_columns(mlp) else []
 
 
 def training_scores(
     estimator: Any, mlp: Any, y: Any, evaluate: dict[str, Any]
 ) -> dict[str, float]:
-    """Score a linear and a constant model in a network's place, on the training rows.
+    """Score a linear and a constant model in the place of `mlp`, on the training rows.
 
     Parameters
     ----------
     estimator : estimator
-        The network, or a pipeline that ends in one; the steps before it stay.
+        Where `mlp` is the last step, or `mlp` itself; the steps before it stay.
     mlp : MLPClassifier or MLPRegressor
-        The network.
+        The estimator of this package.
     y : array-like
         Targets.
     evaluate : dict
@@ -91,18 +91,18 @@ def training_scores(
     Returns
     -------
     scores : dict of str to float
-        Of "linear" and "constant"; nan if the scorer fails on one.
+        Scores of "linear" and "constant"; nan if the scorer fails.
     """
     models = {"linear": linear_model(mlp, y), "constant": constant_model(mlp)}
-    found = {}
+    training = {}
     for name, model in models.items():
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # how a yardstick is made is not our matter
+            warnings.simplefilter("ignore")  # of yardsticks, not of the estimator
             try:
                 model = make_pipeline(*columns(mlp), model)
                 model = replace_network(estimator, model)
                 scores = cross_validate(model, y=y, return_train_score=True, **evaluate)
-                found[name] = float(np.mean(scores["train_score"]))
-            except ValueError:  # all fits fail, as scikit-learn puts it
-                found[name] = np.nan
-    return found
+                training[name] = float(np.mean(scores["train_score"]))
+            except ValueError:  # all fits failed
+                training[name] = np.nan
+    return training
