@@ -3,12 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test check campaign bench bench-quick docs dist clean
+.PHONY: help demo quick test check campaign bench bench-quick docs dist clean
 
 help:
 	@echo "make demo         install, and run the examples (DEMO_ARGS=... for plot_hello_digits.py)"
+	@echo "make quick        install, and run the first and the last case of each test, in"
+	@echo "                  less than a minute"
 	@echo "make test         install, and run the tests"
-	@echo "make check        the style checks, the types and the tests"
+	@echo "make check        the style checks, the types and the tests, the quick ones first"
 	@echo "make campaign     thousands of injected faults, in some minutes (CAMPAIGN_ARGS=--short)"
 	@echo "make bench        speed and memory beside scikit-learn, skorch and torch; tables and"
 	@echo "                  plots go to build/bench (BENCH_ARGS='--threads 1')"
@@ -29,13 +31,17 @@ demo: $(INSTALLED)
 	MPLBACKEND=Agg $(BIN)/python examples/tools/plot_pictures.py
 	$(BIN)/python examples/tasks/plot_parquet.py
 
+quick: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --quick -n 2 --dist worksteal -q
+
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q --durations=25
 
 check: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(MAKE) quick
 	$(MAKE) test
 
 campaign: $(INSTALLED)

@@ -45,11 +45,11 @@ def pytest_addoption(parser):
 
 def pytest_ignore_collect(collection_path, config):
     """Save a quick run the imports of the files that it leaves out."""
-    if not config.getoption("--quick") or collection_path.suffix != ".py":
-        return None
-    return (
-        bool(MARK_OF_FILE.search(collection_path.read_text(encoding="utf-8"))) or None
-    )
+    if config.getoption("--quick") and collection_path.suffix == ".py":
+        text = collection_path.read_text(encoding="utf-8")
+        if MARK_OF_FILE.search(text) or not collection_path.match("test_*.py"):
+            return True
+    return None
 
 
 def pytest_collection_modifyitems(config, items):

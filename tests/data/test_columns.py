@@ -480,6 +480,7 @@ def test_training_goes_on():
     assert model.t_ == N
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("search", [GridSearchCV, BatchedGridSearchCV])
 def test_a_fold_learns_its_own(search):
     grid = {
@@ -541,6 +542,7 @@ def test_a_state_without_the_parameters_is_read():
     assert model.predict(FRAME[["size"]]).shape == (N,)
 
 
+@pytest.mark.long
 def test_diagnosis_of_a_raw_frame():
     found = diagnose(classifier(max_iter=20), FRAME, Y, cv=3, random_state=0)
     assert found.verdicts[0].key == "unscaled_inputs"
@@ -550,6 +552,7 @@ def test_diagnosis_of_a_raw_frame():
     assert numbers.linear.test.mean() > numbers.constant.test.mean() + 0.2
 
 
+@pytest.mark.long
 def test_recipe_of_a_raw_frame():
     network = classifier(numerical_scaling="standard")
     search = RecipeSearchCV(network, budget=10, cv=2, random_state=0)

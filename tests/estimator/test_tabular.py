@@ -222,6 +222,7 @@ def test_patience_grows_with_the_best_epoch():
     assert model.n_iter_ == int(best + 6 + 0.5 * best) + 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data", [load_wine, load_iris, load_breast_cancer])
 def test_it_is_as_good_as_boosting_and_a_linear_model(data):
     X, y = data(return_X_y=True)

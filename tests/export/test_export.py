@@ -535,6 +535,7 @@ def test_columns_of_numbers(embedding, scaling, dtype, n_members, tmp_path):
     assert_equal(model, written(model, tmp_path), holes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [TabularMLPClassifier, TabularMLPRegressor])
 def test_tabular(kind, tmp_path):
     holes = np.where(rng.random(X.shape) < 0.1, np.nan, X).astype(float)

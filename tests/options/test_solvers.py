@@ -441,6 +441,7 @@ def _noisy_quadratic(optimizer, n_steps, jump=np.inf, **params):
     return np.array(losses), np.array(rates)
 
 
+@pytest.mark.long
 def test_vsgd_beats_the_best_fixed_rate():
     """Schaul et al. 2013, figure on the noisy quadratic: at any horizon."""
     horizons = [99, 299, 999]
@@ -485,6 +486,7 @@ def test_adasecant_needs_no_scaling():
     np.testing.assert_allclose(*found, rtol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("solver", ["vsgd", "adasecant"])
 def test_no_rate_to_tune(solver, n_members, digits):

@@ -18,6 +18,7 @@ def _text(files):
     return "\n".join(file.read_text() for file in files)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CAMPAIGNS)
 def test_nothing_goes_wrong(name, tmp_path):
     campaign = CAMPAIGNS[name]

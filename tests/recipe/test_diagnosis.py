@@ -345,6 +345,7 @@ def test_a_diagnosis_can_be_read(name):
 SHOWN = "bare", "lbfgs", "diverges", "one split", "columns"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHOWN)
 def test_the_page_of_a_notebook(name):
     diagnosis = diagnosis_of(name)

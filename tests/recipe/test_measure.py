@@ -81,6 +81,7 @@ def assert_scores(scores, model, X, y, cv, **params):
 # ---- scores ------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_scores_of_the_network(name):
     assert_scores(measured(name).network, estimator(name), *data(name), splitter(name))
@@ -146,6 +147,7 @@ def test_linear_model_of_many_labels():
     assert_allclose(scores.test, found["test_score"], atol=0.04)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_learning_curve(name, monkeypatch):
     parts = []
@@ -226,6 +228,7 @@ def test_sweep_over_rates(name):
         assert loss == pytest.approx(model.fit(X[train], y[train])[-1].loss_, rel=1e-6)
 
 
+@pytest.mark.long
 def test_rates_that_diverge_have_an_infinite_loss():
     model = estimator("values", solver="sgd", learning_rate_init=0.1)
     model.set_params(mlpregressor__max_iter=100, mlpregressor__dtype="float32")
@@ -240,6 +243,7 @@ def test_rates_that_diverge_have_an_infinite_loss():
 # ---- data --------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_scales_are_of_what_the_network_gets(name):
     X, y = data(name)
@@ -269,6 +273,7 @@ def test_scale_and_loss_of_a_constant():
 # ---- how many fits -----------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("has_test_data", [False, True])
 def test_number_of_fits(name, has_test_data, monkeypatch):

@@ -250,6 +250,7 @@ def _rows(search):
     return X[240:400] / 16, y[240:400]
 
 
+@pytest.mark.long
 def test_results_are_those_of_a_search(search, digits):
     X, y = digits[0][:240], digits[1][:240]
     results = search.cv_results_
@@ -266,6 +267,7 @@ def test_results_are_those_of_a_search(search, digits):
     np.testing.assert_array_equal(search.classes_, np.arange(10))
 
 
+@pytest.mark.long
 def test_candidates_are_tried_once_and_paid_for(search):
     params = search.cv_results_["params"]
     assert len({str(sorted(one.items())) for one in params}) == len(params)
@@ -273,6 +275,7 @@ def test_candidates_are_tried_once_and_paid_for(search):
     assert search.n_fits_ == 3 * (len(params) + yardsticks) <= search.budget
 
 
+@pytest.mark.long
 def test_the_path_has_the_numbers_of_the_search(search):
     results, path = search.cv_results_, search.path_
     tried = [one for decision in path for one in decision.tried]
@@ -301,6 +304,7 @@ def test_the_path_has_the_numbers_of_the_search(search):
     assert [one.n_fits for one in path] == sorted(one.n_fits for one in path)
 
 
+@pytest.mark.long
 def test_the_path_follows_the_recipe(search):
     moves = [decision.move for decision in search.path_]
     keys = [key for key in moves if key in MOVES]
@@ -315,6 +319,7 @@ def test_the_path_follows_the_recipe(search):
             assert decision.after.validation > decision.before.validation
 
 
+@pytest.mark.long
 def test_the_path_reads_as_text(search):
     lines = repr(search.path_).splitlines()
     assert len(lines) == len(search.path_)
@@ -326,6 +331,7 @@ def test_the_path_reads_as_text(search):
     assert repr(pickle.loads(pickle.dumps(search)).path_) == repr(search.path_)
 
 
+@pytest.mark.long
 def test_an_int_repeats_the_search_and_no_global_state_moves(wine):
     states = np.random.get_state()[1].copy(), torch.get_rng_state()
     searches = [
@@ -450,6 +456,7 @@ def test_workers_find_the_same(wine):
 # ---- budgets -----------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("budget", [2, 3, 10, 25, 50])
 def test_a_budget_of_fits_is_kept(budget, wine):
     search = RecipeSearchCV(pipeline(), budget=budget, cv=2, random_state=0).fit(*wine)
@@ -577,6 +584,7 @@ def test_callbacks_see_steps_and_fits(wine):
 # ---- the picture -------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_picture_has_the_numbers(search):
     display = RecipePathDisplay.from_estimator(search)
     moves = [one for one in search.path_ if one.tried]

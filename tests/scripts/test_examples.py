@@ -31,6 +31,7 @@ class ShortTraining:
         model.__dict__["max_iter"] = value
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", IN_SHORT, ids=lambda path: path.stem)
 def test_example_runs_in_short(path, tmp_path, monkeypatch):

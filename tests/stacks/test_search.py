@@ -941,6 +941,7 @@ PICKLED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("params", PICKLED.values(), ids=PICKLED)
 def test_scorers_may_pickle_what_they_get(params):
     grid = {"n_iter_no_change": [1, 3], "alpha": [0.1, 1.0], "random_state": [0, 1]}
