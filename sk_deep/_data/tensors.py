@@ -17,7 +17,7 @@ class _Writeable:
 
 
 def as_tensor(
-    array: NDArray, dtype: torch.dtype, device: str, name: str = "X"
+    array: NDArray, dtype: torch.dtype, device: str | torch.device, name: str = "X"
 ) -> Tensor:
     """Wrap an array, without a copy where dtype, layout and device allow.
 
@@ -27,7 +27,7 @@ def as_tensor(
         Any layout; read-only arrays and memory maps too.
     dtype : torch.dtype
         Of the tensor.
-    device : str
+    device : str or torch.device
         Of the tensor.
     name : str, default="X"
         What the array is to the user, for the error.

@@ -81,7 +81,7 @@ class Graphed:
         self.dropouts = self.module.dropout_layers()
         self.shapes: Any = None
         self.n_seen = 0
-        self.drops: list[float] | None = None
+        self.drops: list[float | list[float]] | None = None
         self.inputs: list[Any] = []
         self.graph: CudaGraph | None = None
         self.is_off = False
@@ -104,7 +104,7 @@ class Graphed:
             self.drops = drops
             return self._record(X, y, shares)
         for static, given in zip(self.inputs, (X, y, shares), strict=True):
-            if isinstance(static, Tensor):
+            if isinstance(static, Tensor) and isinstance(given, Tensor):
                 static.copy_(given)
         self.graph.replay()
         raw, losses = self.graph.result

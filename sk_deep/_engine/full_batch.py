@@ -1,5 +1,7 @@
 """Training by L-BFGS, on the whole data at once."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ def train_full_batch(
     Parameters
     ----------
     net : Net
-        With initial weights; its callbacks are told of the iterations as epochs.
+        With initial weights; its callbacks get an epoch per iteration.
     data : Data
         Training data.
     max_fun : int
@@ -38,40 +40,44 @@ def train_full_batch(
     options = {"max_fun": max_fun, "tol": tol}
     options.update(net.step_settings[0].arguments)
     net.start()
-    net.kept_ = []  # the network itself holds what a search left
-    batch = net.prepare(data.take(slice(None)))
-    net.trained_ = net.running_.copy()
-    found = []
-    with threads_for(net.module_.flat.shape[-1] * len(data)):
-        for i in range(len(net.running_)):
-            net.notify("on_train_begin", X=data, y=None)  # a training of its own
-            try:
-                found.append(_minimize(net, i, batch, **options))
-            finally:
-                net.end()
-            net.notify("on_train_end", X=data, y=None)
-    losses, n_iters = zip(*found, strict=True)
+    results = []
+    try:
+        batch = net.training_.objective.prepare(data.take(slice(None)))
+        with threads_for(net.module_.flat.shape[-1] * len(data)):
+            for i in range(net.n_members):
+                # each member's search is a training of its own to callbacks
+                net.notify("on_train_begin", X=data, y=None)
+                try:
+                    results.append(_minimize(net, i, batch, **options))
+                finally:
+                    net.module_.eval()
+                net.notify("on_train_end", X=data, y=None)
+    finally:
+        net.end()
+    losses, n_iters = zip(*results, strict=True)
     return float(np.mean(losses)), max(n_iters)
 
 
 def _minimize(net: Net, i: int, batch: Batch, **options) -> tuple[float, int]:
-    """Train one member in place; return its loss and the iterations.
+    """Train one member in place; return its loss and the number of iterations.
 
-    An interrupted search leaves the last iteration.
+    An interrupted search leaves the weights of the last iteration.
     """
+    training = net.training_
     module = net.module_.member(i)
     last_loss, has_begun = np.nan, False
     finished = module.flat.numpy(force=True).astype(float)
     compute_gradient = choose_gradient(module, net.criterion_)
 
-    def objective(parameters: NDArray) -> tuple[float, NDArray]:
+    def evaluate(parameters: NDArray) -> tuple[float, NDArray]:
         nonlocal last_loss, has_begun
         if not has_begun:
             has_begun = True
             net.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
         # NOTE[DIFF] L-BFGS on float32 inputs: scikit-learn's weights become float64
         module.flat.copy_(torch.from_numpy(parameters))
-        last_loss = net.loss(net.gradient(compute_gradient, batch)).item()
+        step = training.objective.gradient(compute_gradient, batch)
+        last_loss = training.objective.loss(step).item()
         return last_loss, module.flat_grad.numpy(force=True).astype(float)
 
     def end_iteration(parameters: NDArray) -> None:
@@ -82,18 +88,18 @@ def _minimize(net: Net, i: int, batch: Batch, **options) -> tuple[float, int]:
         finished = parameters.copy()
         net.end_epoch({"dataset_train": None, "dataset_valid": None})
         if not net.running_.any():
-            net.running_[:] = True  # for the members to come
+            net.running_[:] = True  # for the next members
             raise StopIteration
 
     def catch_up() -> None:
-        _settle_moments(module, batch)
+        _set_moments(module, batch)
         net.module_.set_member(i, module)
 
     module.train()
-    net.catch_up_ = catch_up
+    training.catch_up = catch_up
     try:
         finished, loss, n_iter = minimize_lbfgs(
-            objective,
+            evaluate,
             finished,
             max_iter=net.max_epochs,
             callback=end_iteration,
@@ -102,23 +108,23 @@ def _minimize(net: Net, i: int, batch: Batch, **options) -> tuple[float, int]:
     finally:
         module.flat.copy_(torch.from_numpy(finished))
         catch_up()
-        net.catch_up_ = None
-        if has_begun:  # and came to nothing
+        training.catch_up = None
+        if has_begun:  # an iteration that did not end
             net.history.pop()
     return loss, n_iter
 
 
 @torch.no_grad()
-def _settle_moments(module: MLP, batch: Batch) -> None:
-    """Set the moments of batch normalization to those of the data, in one pass.
+def _set_moments(module: MLP, batch: Batch) -> None:
+    """Set the moments of batch normalization to the moments of the data, in one pass.
 
-    The search moved them at each of its trials.
+    The search changes them at each of its trials.
     """
     if not module.mixes_rows:
         return
-    norms = [layer.normalization for layer in module.hidden_layers()]
+    norms: list[Any] = [layer.normalization for layer in module.hidden_layers()]
     for norm in norms:
         norm.momentum = 1.0
-    module(batch[0])
+    module(batch.X)
     for norm in norms:
         norm.momentum = type(norm).momentum

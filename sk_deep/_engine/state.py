@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sk_deep._engine.net import Net, make_net
-from sk_deep.callbacks import Stopping
+from sk_deep._engine.stopping import Stopping
 from sk_deep.network import Architecture
 
 _MOST_LAYERS = 10_000  # that are read from a file
@@ -141,12 +141,17 @@ def copy_in_training(net: Net, *, with_training: bool) -> Net:
     twin : Net
         With the weights that are kept, for prediction.
     """
-    if net.catch_up_ is not None:
-        net.catch_up_()
+    if not net.is_in_training:
+        return net_from_state(
+            net_state(net, with_training=with_training), device=net.device
+        )
+    training = net.training_
+    if training.catch_up is not None:
+        training.catch_up()
     state = net_state(net, with_training=with_training)
-    names = ("flat", "flat_buffers")
-    for name, (kept, _) in zip(names, net.kept_, strict=False):  # of L-BFGS none
-        state[name] = _to_numpy(kept)
+    if training.kept.pairs:
+        flat, flat_buffers = (_to_numpy(kept) for kept, _ in training.kept.pairs)
+        state.update(flat=flat, flat_buffers=flat_buffers)
     return net_from_state(state, device=net.device)
 
 
@@ -192,14 +197,14 @@ def progress(net: Net, stopping: Stopping) -> dict[str, Any]:
     state : dict
         Of plain containers and numpy arrays.
     """
-    pairs = [(_to_numpy(kept), _to_numpy(now)) for kept, now in net.kept_]
+    pairs = net.training_.kept.pairs
     return {
-        "weights": pairs,
+        "weights": [(_to_numpy(kept), _to_numpy(current)) for kept, current in pairs],
         "training": _training_state(net),
         "n_samples": net.n_samples_,
         "running": net.running_,
         "random_states": list(net.random_states),
-        "order": net.batches_.order,
+        "order": net.training_.order,
         "best": stopping.best,
         "n_stale": stopping.n_stale,
         "history": list(net.history),
@@ -207,18 +212,20 @@ def progress(net: Net, stopping: Stopping) -> dict[str, Any]:
 
 
 def resume(net: Net, stopping: Stopping, state: Mapping[str, Any]) -> None:
-    """Bring a training to where `progress` described it; its net has just started."""
-    for ours, theirs in zip(net.kept_, state["weights"], strict=True):
-        for own, array in zip(ours, theirs, strict=True):
-            own.copy_(_to_tensor(array))
+    """Restore a training that `progress` described; its net has just started."""
+    for tensors, arrays in zip(net.training_.kept.pairs, state["weights"], strict=True):
+        for tensor, array in zip(tensors, arrays, strict=True):
+            tensor.copy_(_to_tensor(array))
     training = state["training"]
     _load_optimizer(net, training)
     if training["generator"] is not None:
         net.module_.generator.set_state(_to_tensor(training["generator"]))
-    for own, then in zip(net.random_states, state["random_states"], strict=True):
-        own.set_state(then.get_state())  # it may be the user's
-    if state["order"] is not None:
-        net.batches_.order[...] = state["order"]
+    pairs = zip(net.random_states, state["random_states"], strict=True)
+    for random_state, saved in pairs:  # in place, since it may be the user's
+        random_state.set_state(saved.get_state())
+    order = net.training_.order
+    if order is not None:
+        order[...] = state["order"]
     net.n_samples_ = state["n_samples"]
     net.running_[:] = state["running"]
     stopping.best[:], stopping.n_stale[:] = state["best"], state["n_stale"]
@@ -238,7 +245,7 @@ def member_net(net: Net, i: int) -> Net:
     return net_from_state(state, device=net.device)
 
 
-def _training_state(net: Net) -> dict[str, Any] | None:
+def _training_state(net: Net) -> Mapping[str, Any] | None:
     """Describe what further training goes on from; None if there is nothing."""
     if not net.n_epochs_:
         return net.loaded_training_
@@ -249,7 +256,7 @@ def _training_state(net: Net) -> dict[str, Any] | None:
     return {
         "solver": _signature(net.optimizer_),
         "optimizer": _map(net.optimizer_.state_dict(), _to_numpy),
-        "reductions": net.reductions_.copy(),
+        "reductions": net.rates_.reductions.copy(),
         "n_epochs": net.n_epochs_,
         "generator": _to_numpy(generator),
         "average": _map(average, _to_numpy),
@@ -265,7 +272,7 @@ def _signature(optimizer) -> list[str]:
 
 def _fits(training: Mapping[str, Any], net: Net) -> bool:
     is_same_solver = training["solver"] == _signature(net.optimizer_)
-    return is_same_solver and len(training["reductions"]) == len(net.reductions_)
+    return is_same_solver and len(training["reductions"]) == len(net.rates_.reductions)
 
 
 def _load_optimizer(net: Net, training: Mapping[str, Any]) -> None:
@@ -274,7 +281,7 @@ def _load_optimizer(net: Net, training: Mapping[str, Any]) -> None:
     # of the first call
     for group in net.optimizer_.param_groups:
         group.update(net.optimizer_.defaults)
-    net.reductions_ = training["reductions"].copy()
+    net.rates_.reductions = training["reductions"].copy()
     net.n_epochs_ = training["n_epochs"]
     average = training.get("average")  # older states have none
     if net.average_ is not None and average is not None:

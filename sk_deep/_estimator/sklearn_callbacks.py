@@ -2,6 +2,12 @@
 
 import contextlib
 import copy
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.callback import CallbackContext
+from skorch.callbacks import Callback
 
 from sk_deep._compat import (
     PARENT_TASK,
@@ -11,7 +17,6 @@ from sk_deep._compat import (
     only_counts,
 )
 from sk_deep._estimator import plan
-from sk_deep.callbacks import Tasks
 
 # A progress bar is drawn ten times a second, and each task that it counts may take
 # 0.1 ms of several processes: shorter tasks would cost much, and nobody would see them.
@@ -71,6 +76,79 @@ def tell_callbacks(caller, trial, net, *, X, rows, sample_weight):
         tasks.end(lambda: attributes(copy.copy(trial)))
     finally:
         tasks.release()
+
+
+class Tasks(Callback):
+    """Tell scikit-learn's callbacks of a fit, and of its epochs as tasks of it.
+
+    It comes after `Stopping`, which keeps weights, and before the user's, which may
+    end the training. If one of scikit-learn's asks to stop, every member does.
+
+    Parameters
+    ----------
+    context : CallbackContext
+        The root task, of the whole fit.
+    n_epochs : int
+        Epochs of a task.
+    **known : dict
+        What every hook is told: the estimator, X, y and metadata.
+
+    Attributes
+    ----------
+    snapshot : callable
+        Gives, as a function of the net, the attributes of an estimator as a fit would
+        leave it that stops now.
+    """
+
+    def __init__(self, context: CallbackContext, n_epochs: int, **known) -> None:
+        self.context: Any = context
+        self.n_epochs = n_epochs
+        self.known = known
+        self.snapshot: Any = None
+        self._epoch: Any = None
+        self._n_left = n_epochs
+
+    def begin(self) -> None:
+        """Tell that the fit begins."""
+        self.context.call_on_fit_task_begin(**self.known)
+
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        """Begin a task, unless one is on."""
+        if self._epoch is not None:
+            return
+        self._n_left = self.n_epochs
+        self._epoch = self.context.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(**self._told(net))
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """End the task with its last epoch, and perhaps the training."""
+        net.note_finished_epoch()  # an interrupt in a hook leaves this epoch
+        self._n_left -= 1
+        if self._n_left:
+            return
+        epoch, self._epoch = self._epoch, None
+        if epoch.call_on_fit_task_end(**self._told(net)):
+            net.running_[:] = False
+
+    def on_train_end(self, net, **kwargs) -> None:
+        """End what is left: a part of several epochs, a step that L-BFGS gave up."""
+        if self._epoch is not None:
+            self._epoch.call_on_fit_task_end(estimator=self.known["estimator"])
+            self._epoch = None
+
+    def end(self, attributes: Callable[[], dict[str, Any]]) -> None:
+        """Tell that the fit ends, with the attributes of the fitted estimator."""
+        self.context.call_on_fit_task_end(
+            **self.known, reconstruction_attributes=attributes
+        )
+
+    def release(self) -> None:
+        """Let go of the data."""
+        self.context, self.known, self.snapshot = None, {}, None
+
+    def _told(self, net) -> dict[str, Any]:
+        now = functools.partial(self.snapshot, net)
+        return {**self.known, "reconstruction_attributes": now}
 
 
 def _metadata(rows, sample_weight):

@@ -13,6 +13,7 @@ from sk_deep._compat import Interval
 from sk_deep.solvers._adasecant import AdaSecant
 from sk_deep.solvers._first_order import SGD, Adam, AdamW
 from sk_deep.solvers._lbfgs import minimize_lbfgs
+from sk_deep.solvers._lean import LeanOptimizer
 from sk_deep.solvers._per_member import make_optimizer
 from sk_deep.solvers._vsgd import VSGD
 
@@ -78,8 +79,18 @@ class Solver:
 
     @property
     def full_batch(self) -> bool:
-        """Whether a step takes the whole data, along searched lines."""
+        """Whether the solver searches on the whole data instead of taking steps."""
         return self.optimizer is None
+
+    @property
+    def steps_by_gradient(self) -> bool:
+        """Whether a step takes one gradient, of all parameters in one tensor."""
+        return not self.full_batch and self.elementwise and not self.needs_closure
+
+    @property
+    def is_lean(self) -> bool:
+        """Whether the optimizer has an `update` that runs without torch's wrappers."""
+        return self.optimizer is not None and issubclass(self.optimizer, LeanOptimizer)
 
     def legal_params(self, estimator: Any) -> set[str]:
         """List the names that `solver_params` may hold."""
