@@ -48,7 +48,7 @@ def train_full_batch(
                 # each member's search is a training of its own to callbacks
                 net.notify("on_train_begin", X=data, y=None)
                 try:
-                    results.append(_minimize(net, i, batch, **options))
+                    results.append(_Search(net, i, batch).run(**options))
                 finally:
                     net.module_.eval()
                 net.notify("on_train_end", X=data, y=None)
@@ -58,60 +58,76 @@ def train_full_batch(
     return float(np.mean(losses)), max(n_iters)
 
 
-def _minimize(net: Net, i: int, batch: Batch, **options) -> tuple[float, int]:
-    """Train one member in place; return its loss and the number of iterations.
+class _Search:
+    """The search for the weights of one member, in place.
 
-    An interrupted search leaves the weights of the last iteration.
+    Parameters
+    ----------
+    net : Net
+        The net, whose training has started.
+    i : int
+        Position of the member.
+    batch : Batch
+        The whole data.
     """
-    training = net.training_
-    module = net.module_.member(i)
-    last_loss, has_begun = np.nan, False
-    finished = module.flat.numpy(force=True).astype(float)
-    compute_gradient = choose_gradient(module, net.criterion_)
 
-    def evaluate(parameters: NDArray) -> tuple[float, NDArray]:
-        nonlocal last_loss, has_begun
-        if not has_begun:
-            has_begun = True
-            net.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
+    def __init__(self, net: Net, i: int, batch: Batch) -> None:
+        self.net, self.i, self.batch = net, i, batch
+        self.objective = net.training_.objective
+        self.module = net.module_.member(i)
+        self.compute_gradient = choose_gradient(self.module, net.criterion_)
+        self.finished = self.module.flat.numpy(force=True).astype(float)
+        self.last_loss = np.nan
+        self.has_begun = False  # an iteration that has not ended
+
+    def run(self, **options) -> tuple[float, int]:
+        """Return the loss and the number of iterations.
+
+        An interrupted search leaves the weights of the last iteration.
+        """
+        training = self.net.training_
+        self.module.train()
+        training.catch_up = self._catch_up
+        try:
+            self.finished, loss, n_iter = minimize_lbfgs(
+                self._evaluate,
+                self.finished,
+                max_iter=self.net.max_epochs,
+                callback=self._end_iteration,
+                **options,
+            )
+        finally:
+            self.module.flat.copy_(torch.from_numpy(self.finished))
+            self._catch_up()
+            training.catch_up = None
+            if self.has_begun:
+                self.net.history.pop()
+        return loss, n_iter
+
+    def _evaluate(self, parameters: NDArray) -> tuple[float, NDArray]:
+        if not self.has_begun:
+            self.has_begun = True
+            self.net.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
         # NOTE[DIFF] L-BFGS on float32 inputs: scikit-learn's weights become float64
-        module.flat.copy_(torch.from_numpy(parameters))
-        step = training.objective.gradient(compute_gradient, batch)
-        last_loss = training.objective.loss(step).item()
-        return last_loss, module.flat_grad.numpy(force=True).astype(float)
+        self.module.flat.copy_(torch.from_numpy(parameters))
+        step = self.objective.gradient(self.compute_gradient, self.batch)
+        self.last_loss = self.objective.loss(step).item()
+        return self.last_loss, self.module.flat_grad.numpy(force=True).astype(float)
 
-    def end_iteration(parameters: NDArray) -> None:
-        nonlocal finished, has_begun
-        has_begun = False
-        module.flat.copy_(torch.from_numpy(parameters))
-        net.history.record("train_loss", last_loss)
-        finished = parameters.copy()
+    def _end_iteration(self, parameters: NDArray) -> None:
+        net = self.net
+        self.has_begun = False
+        self.module.flat.copy_(torch.from_numpy(parameters))
+        net.history.record("train_loss", self.last_loss)
+        self.finished = parameters.copy()
         net.end_epoch({"dataset_train": None, "dataset_valid": None})
         if not net.running_.any():
             net.running_[:] = True  # for the next members
             raise StopIteration
 
-    def catch_up() -> None:
-        _set_moments(module, batch)
-        net.module_.set_member(i, module)
-
-    module.train()
-    training.catch_up = catch_up
-    try:
-        finished, loss, n_iter = minimize_lbfgs(
-            evaluate,
-            finished,
-            max_iter=net.max_epochs,
-            callback=end_iteration,
-            **options,
-        )
-    finally:
-        module.flat.copy_(torch.from_numpy(finished))
-        catch_up()
-        training.catch_up = None
-        if has_begun:  # an iteration that did not end
-            net.history.pop()
-    return loss, n_iter
+    def _catch_up(self) -> None:
+        _set_moments(self.module, self.batch)
+        self.net.module_.set_member(self.i, self.module)
 
 
 @torch.no_grad()

@@ -46,12 +46,18 @@ class KeptWeights:
         index = (member,) if self._is_stack else ()
         return [kept[index].clone() for kept, _ in self.pairs]
 
-    def are_current(self) -> bool:
-        """Whether the network's present weights are the kept ones."""
-        return all(kept.equal(current) for kept, current in self.pairs)
+    def load(self, average: "WeightAverage | None" = None) -> None:
+        """Load the kept weights into the network, also after an interrupt.
 
-    def load(self) -> None:
-        """Load the kept weights into the network."""
+        Parameters
+        ----------
+        average : WeightAverage, default=None
+            Average of the network's weights; it restarts if others are kept.
+        """
+        if average is not None:
+            average.end_epoch()
+            if not all(kept.equal(current) for kept, current in self.pairs):
+                average.n_steps = 0  # further steps go on from the kept weights
         for kept, current in self.pairs:
             current.copy_(kept)
 

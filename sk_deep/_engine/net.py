@@ -10,34 +10,25 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
-from torch import Tensor
 
 from sk_deep._data.batches import Batch, Batches, Data
 from sk_deep._engine.data_parallel import ProcessGroup
-from sk_deep._engine.gradients import ByHand, choose_gradient
-from sk_deep._engine.kept_weights import KeptWeights, WeightAverage
+from sk_deep._engine.kept_weights import WeightAverage
 from sk_deep._engine.mean_loss import MeanLoss, Step
-from sk_deep._engine.objective import Objective
+from sk_deep._engine.network_data import chunk_size, make_data
 from sk_deep._engine.rates import (
     Rates,
     StepSettings,
+    build_optimizer,
     group_members,
-    make_param_groups,
 )
 from sk_deep._engine.threads import threads_for
-from sk_deep._engine.training import Training
+from sk_deep._engine.training import Training, start_training
 from sk_deep.augmentation import Augment
 from sk_deep.losses import Criterion
 from sk_deep.network import MLP, Architecture
 from sk_deep.schedules import SCHEDULES
-from sk_deep.solvers import SOLVERS, Solver, make_optimizer
-
-_CHUNK_ELEMENTS = 2**19  # values of the widest layer in a chunk: they fit the cache
-# BLAS sums rows in groups of 8; padding to a multiple keeps predictions independent of
-# the rows beside them
-ROW_GROUP = 8
-_MIN_GROUPS = 8  # row groups in a chunk: fewer rows at a time are slow in wide networks
-_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+from sk_deep.solvers import SOLVERS, Solver
 
 
 class Net(NeuralNet):
@@ -134,13 +125,7 @@ class Net(NeuralNet):
         )
         self.rates_ = Rates(self.step_settings, groups)
         if not solver.full_batch:
-            first = self.step_settings[0]
-            self.optimizer_: Any = make_optimizer(
-                self.optimizer,
-                make_param_groups(module, solver, self.rates_),
-                lr=first.learning_rate,
-                **first.arguments,
-            )
+            self.optimizer_: Any = build_optimizer(module, solver, self.rates_)
         self.average_: WeightAverage | None = None
         if self.averaging is not None:
             tensors = module.flat, module.flat_buffers
@@ -172,7 +157,9 @@ class Net(NeuralNet):
         if not isinstance(dataset, Data):
             dataset = self.data(dataset.X)
         if not training:
-            return Batches(dataset, self.chunk_size(dataset.inputs.width))
+            return Batches(
+                dataset, chunk_size(self.module_.architecture, dataset.inputs.width)
+            )
         return Batches(
             dataset,
             self.batch_size,
@@ -182,38 +169,9 @@ class Net(NeuralNet):
 
     def data(self, X, y=None, weight=None, *, rows=None, weight_sets=None) -> Data:
         """Make data of this network's dtype, on its device; see `Data`."""
-        if rows is not None and not self.module_.members:
-            (rows,) = rows
-            weight_sets = None if weight_sets is None else weight_sets[0]
-        flat = self.module_.flat
-        return Data(
-            X,
-            y,
-            weight,
-            rows=rows,
-            weight_sets=weight_sets,
-            dtype=flat.dtype,
-            device=flat.device,
-            multiplies_sparse=self.augmentation is None and self.module_.multiplies(X),
-        )
-
-    def chunk_size(self, width: int) -> int:
-        """Count the rows that are predicted at a time, a multiple of `ROW_GROUP`.
-
-        Parameters
-        ----------
-        width : int
-            Values of a row of inputs.
-
-        Returns
-        -------
-        size : int
-            The number of rows.
-        """
-        arch = self.module_.architecture
-        widest = max(width, arch.n_outputs, *arch.hidden_units, 1)
-        n_groups = _CHUNK_ELEMENTS // (widest * arch.n_members * ROW_GROUP)
-        return ROW_GROUP * max(_MIN_GROUPS, n_groups)
+        sets = {"rows": rows, "weight_sets": weight_sets}
+        multiplies = self.augmentation is None and self.module_.multiplies(X)
+        return make_data(self.module_, X, y, weight, **sets, multiplies=multiplies)
 
     @property
     def draws_noise(self) -> bool:
@@ -240,24 +198,7 @@ class Net(NeuralNet):
         return self._training is not None
 
     def partial_fit(self, X, y=None, classes=None, *, epochs=None, **fit_params):
-        """Train on data `X`, with validation data `y` or None.
-
-        Parameters
-        ----------
-        X, y : Data
-            Training and validation data.
-        classes : None
-            For skorch; not used.
-        epochs : int, default=None
-            Number of epochs; None is `max_epochs`.
-        **fit_params : dict
-            For skorch; not used.
-
-        Returns
-        -------
-        self : Net
-            With the weights that its members kept.
-        """
+        """Train on data `X` with validation data `y`, for `max_epochs` by default."""
         self.start()
         self.notify("on_train_begin", X=X, y=y)
         work = self.module_.flat.numel() * self.batch_size
@@ -265,68 +206,16 @@ class Net(NeuralNet):
             try:
                 self.fit_loop(X, y, epochs=epochs)
             finally:
-                self._load_kept()
+                self.training_.kept.load(self.average_)
                 self.end()
         self.notify("on_train_end", X=X, y=y)
         return self
 
     def start(self) -> None:
         """Start a training: every member runs, and its weights are kept."""
-        module = self.module_
-        compute_gradient = choose_gradient(module, self.criterion_)
-        hooks = {
-            name
-            for name in _BATCH_HOOKS
-            for _, callback in self.callbacks_
-            if getattr(type(callback), name) is not getattr(Callback, name)
-        }
         self.running_ = np.ones(self.n_members, dtype=bool)
         self.n_finished_ = 0
-        self._training = Training(
-            self._make_objective(hooks),
-            compute_gradient,
-            KeptWeights(module, copies=not self.solver.full_batch),
-            hooks,
-            trained=self.running_.copy(),
-            update=self._update_function(),
-            is_lean=isinstance(compute_gradient, ByHand)
-            and self.solver.is_lean
-            and self.augmentation is None
-            and not hooks,
-        )
-
-    def _make_objective(self, hooks: set[str]) -> Objective:
-        notify = self._notify_gradient if "on_grad_computed" in hooks else None
-        return Objective(
-            self.module_,
-            self.criterion_,
-            alpha=self.alpha,
-            l1_ratio=self.l1_ratio,
-            label_smoothing=self.label_smoothing,
-            augmentation=self.augmentation,
-            decouples_decay=self.solver.decouples_decay,
-            processes=self.processes,
-            after_gradient=notify,
-        )
-
-    def _update_function(self) -> Callable[[], Any] | None:
-        """Return the function that takes a step from the gradient in the flat buffer.
-
-        It is None for solvers that evaluate the gradient themselves.
-        """
-        if not self.solver.steps_by_gradient:
-            return None
-        optimizer = self.optimizer_
-        return optimizer.update if self.solver.is_lean else optimizer.step
-
-    def _load_kept(self) -> None:
-        """Load the kept weights, also after an interrupt."""
-        kept = self.training_.kept
-        if self.average_ is not None:
-            self.average_.end_epoch()
-            if not kept.are_current():
-                self.average_.n_steps = 0  # further steps go on from the kept weights
-        kept.load()
+        self._training = start_training(self)
 
     def end(self) -> None:
         """End a training: make ready to predict, and release its memory."""
@@ -364,13 +253,7 @@ class Net(NeuralNet):
         return not self.running_.any() or self.running_.mean() < self.quorum
 
     def end_epoch(self, datasets: Mapping[str, Data | None]) -> None:
-        """Notify the callbacks, some of which may stop the training.
-
-        Parameters
-        ----------
-        datasets : mapping
-            Training and validation data, by skorch's names.
-        """
+        """Notify the callbacks, some of which may stop the training."""
         try:
             self.notify("on_epoch_end", **datasets)
         except KeyboardInterrupt:
@@ -392,11 +275,11 @@ class Net(NeuralNet):
             self._begin_epoch(len(iterator))
         average = self.average_ if training else None
         varies = training and self.rates_.varies_by_batch
-        step = step_fn
-        if self.training_.hooks:
-            step = functools.partial(self._hooked_step, step_fn)
+        state, step = self.training_, step_fn
+        if state.hooks.names:
+            step = functools.partial(state.hooks.around, step_fn, state.objective)
         mean_loss = MeanLoss(self.criterion_)
-        with torch.inference_mode(training and self.training_.is_lean):
+        with torch.inference_mode(training and state.is_lean):
             for i, batch in enumerate(iterator):
                 if varies:
                     self._set_rates(i / len(iterator), (i + 1) / len(iterator))
@@ -412,8 +295,7 @@ class Net(NeuralNet):
 
     def _begin_epoch(self, n_batches: int) -> None:
         self._set_rates(0.0, 1 / n_batches)
-        self.training_.epoch_values["lr"] = self.rates_.of_members()
-        self._history_row()["lr"] = float(self.rates_.values.mean())
+        self.training_.record_rates(self.rates_, self.history)
         if self.average_ is not None:
             self.average_.begin_epoch(n_batches)
 
@@ -426,74 +308,12 @@ class Net(NeuralNet):
         self.training_.objective.set_rates(self.rates_.of_members())
 
     def record(self, name: str, values: NDArray) -> None:
-        """Record a value per member, and in the history the mean of those that train.
-
-        Parameters
-        ----------
-        name : str
-            Key of the history.
-        values : ndarray of shape (n_members,) or ()
-            The values.
-        """
-        if self.processes is not None:  # all processes decide by the same numbers
-            values = self.processes.agree(values)
-        training = self.training_
-        training.epoch_values[name] = values = np.atleast_1d(values)
-        mean = values[0] if len(values) == 1 else values[training.trained].mean()
-        self._history_row()[name] = float(mean)
-
-    def _history_row(self) -> dict[str, Any]:
-        """Return the row of the present epoch; skorch's look-up copies the history."""
-        return list.__getitem__(self.history, -1)
-
-    def finish(self, member: int) -> None:
-        """Stop a member; its kept weights are its result."""
-        self.running_[member] = False
-
-    # ---- steps ---------------------------------------------------------------------
+        """Record values of members, and in the history the mean of those that train."""
+        self.training_.record(name, values, self.history)
 
     def train_step(self, batch: Batch, **fit_params) -> Step:
-        """Take one step of the solver on a batch.
-
-        Parameters
-        ----------
-        batch : Batch
-            The batch.
-        **fit_params : dict
-            For skorch; not used.
-
-        Returns
-        -------
-        step : Step
-            What is needed to compute the loss before the step, penalty included.
-        """
-        training = self.training_
-        objective = training.objective
-        batch = objective.prepare(batch)
-        if training.update is None:
-            return self._step_with_closure(batch)
-        step = objective.gradient(training.compute_gradient, batch)
-        if objective.decouples_decay:
-            objective.decay()
-        training.update()
-        return step
-
-    def _step_with_closure(self, batch: Batch) -> Step:
-        """Take a step of a solver that evaluates the gradient itself."""
-        training = self.training_
-        steps: list[Step] = []
-        generator = self.module_.generator
-        masks = generator.get_state() if self.draws_noise else None
-
-        def closure() -> Tensor:
-            if masks is not None:  # all evaluations of a step draw the same masks
-                generator.set_state(masks)
-            step = training.objective.gradient(training.compute_gradient, batch)
-            steps.append(step)
-            return training.objective.loss(step).sum()
-
-        self.optimizer_.step(closure)
-        return steps[0]
+        """Take one step of the solver on a batch."""
+        return self.training_.step(batch)
 
     @torch.no_grad()
     def validation_step(self, batch: Batch, **fit_params) -> Step:
@@ -508,35 +328,9 @@ class Net(NeuralNet):
         """Compute the raw outputs of a batch, for skorch's own prediction."""
         return super().evaluation_step(batch.pair, training=training)
 
-    # ---- hooks of batches ----------------------------------------------------------
 
-    def _hooked_step(self, step_fn: Callable[[Batch], Step], batch: Batch) -> Step:
-        """Take a step between its hooks; a process of a group passes its own rows."""
-        is_training = self.module_.training
-        rows = batch
-        if is_training and self.processes is not None:
-            rows = self.processes.share(batch)
-        arguments = {"batch": rows.pair, "training": is_training}
-        self._notify_batch("on_batch_begin", **arguments)
-        step = step_fn(batch)
-        if "on_batch_end" in self.training_.hooks:
-            loss = self.training_.objective.loss(step)
-            y_pred = step.raw.clone()
-            self._notify_batch("on_batch_end", **arguments, loss=loss, y_pred=y_pred)
-        return step
-
-    def _notify_gradient(self, module: MLP, batch: Batch) -> None:
-        self._notify_batch(
-            "on_grad_computed",
-            named_parameters=module.named_parameters(),
-            batch=batch.pair,
-            training=True,
-        )
-
-    def _notify_batch(self, hook: str, **kwargs) -> None:
-        if hook in self.training_.hooks:
-            for _, callback in self.callbacks_:
-                getattr(callback, hook)(self, **kwargs)
+def _has_stopped(callback) -> bool:
+    return isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
 
 
 def make_net(
@@ -600,7 +394,3 @@ def make_net(
         **kwargs,
     )
     return net.initialize()
-
-
-def _has_stopped(callback) -> bool:
-    return isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience

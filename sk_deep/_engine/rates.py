@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sk_deep.network import MLP
 from sk_deep.schedules import Progress, Schedule
-from sk_deep.solvers import Solver
+from sk_deep.solvers import Solver, make_optimizer
 
 
 @dataclass(frozen=True)
@@ -171,10 +171,8 @@ class Rates:
         self.reductions[self.group_of(member)] /= divisor
 
 
-def make_param_groups(
-    module: MLP, solver: Solver, rates: Rates
-) -> list[dict[str, Any]]:
-    """Make the parameter groups of an optimizer, one for each group of members.
+def build_optimizer(module: MLP, solver: Solver, rates: Rates) -> Any:
+    """Build the optimizer of a stochastic solver over the flat buffer.
 
     Parameters
     ----------
@@ -187,13 +185,18 @@ def make_param_groups(
 
     Returns
     -------
-    param_groups : list of dict
-        As `torch.optim.Optimizer` takes them.
+    optimizer : Optimizer or PerMember
+        With a parameter group for each group of members.
     """
-    return [
+    param_groups = [
         {"params": _leaves(module, group, solver), **settings.arguments}
         for group, settings in zip(rates.groups, rates.settings, strict=True)
     ]
+    first = rates.settings[0]
+    arguments = {"lr": first.learning_rate, **first.arguments}
+    if solver.optimizer is None:
+        raise ValueError("A full-batch solver has no optimizer.")
+    return make_optimizer(solver.optimizer, param_groups, **arguments)
 
 
 def _leaves(module: MLP, group: slice, solver: Solver) -> list[Tensor]:

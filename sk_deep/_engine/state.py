@@ -16,7 +16,7 @@ _OF_THE_LOSS = "loss", "kind", "loss_params"  # the rest of a description
 
 
 def describe(net: Net) -> dict[str, Any]:
-    """Describe what a net must share with one that goes on from it."""
+    """Describe the architecture and the loss of a net."""
     return {
         **net.module_.architecture.to_dict(),
         "loss": net.criterion_.loss,
@@ -26,20 +26,20 @@ def describe(net: Net) -> dict[str, Any]:
 
 
 def net_state(net: Net, *, with_training: bool) -> dict[str, Any]:
-    """Describe a net whole.
+    """Describe a net in plain containers and numpy arrays.
 
     Parameters
     ----------
     net : Net
         A trained net.
     with_training : bool
-        Whether to add what further training goes on from: the moments of the optimizer,
-        the generator of masks, and the weights where what is kept are averages.
+        Whether to add the state that further training continues from: the moments of
+        the optimizer, the generator of masks, and the raw weights beside averages.
 
     Returns
     -------
     state : dict
-        For `net_from_state`.
+        A state for `net_from_state`.
     """
     return {
         "description": describe(net),
@@ -50,33 +50,33 @@ def net_state(net: Net, *, with_training: bool) -> dict[str, Any]:
 
 
 def check_state(state: Mapping[str, Any]) -> None:
-    """Check that a state is one, before anything is built from it.
+    """Check a state before anything is built from it.
 
     Parameters
     ----------
     state : mapping
-        For `net_from_state`; it may come from a file of a stranger.
+        A state for `net_from_state`, perhaps from an untrusted file.
 
     Raises
     ------
     ValueError
-        If it does not describe a network, or its weights are not those of the network
-        that it describes, or not finite.
+        If it does not describe a network, or if its weights do not fit the network or
+        are not finite.
     """
     missing = {"description", "flat", "flat_buffers", "training"} - state.keys()
     if missing:
-        raise ValueError(f"a state of a network has no {sorted(missing)}.")
+        raise ValueError(f"a state of a network must have {sorted(missing)}.")
     flat, description = state["flat"], state["description"]
     for name in ("n_features", "n_outputs", "n_members", "maxout_pieces"):
         _check_count(name, description[name])
     if len(description["hidden_units"]) > _MOST_LAYERS:
         raise ValueError(
-            f"a network has at most {_MOST_LAYERS} hidden layers, however: "
+            f"a network must have at most {_MOST_LAYERS} hidden layers, got "
             f"{len(description['hidden_units'])}."
         )
     for units in description["hidden_units"]:
         _check_count("hidden_units", units)
-    # what is built takes no more memory than what is there
+    # the network takes no more memory than the weights that are there
     for shape in description.get("categories", ()):
         for number in shape:
             _check_count("categories", number)
@@ -85,22 +85,21 @@ def check_state(state: Mapping[str, Any]) -> None:
     n_biases = sum(description["hidden_units"])
     if max(n_described, n_biases) > flat.size:
         raise ValueError(
-            f"a network of {n_described} weights was described, however: there are "
-            f"{flat.size}."
+            f"a network of {n_described} weights needs as many values, got {flat.size}."
         )
     for name in ("flat", "flat_buffers"):
         array = state[name]
         if array.dtype != description["dtype"] or not np.isfinite(array).all():
             raise ValueError(
-                f"weights must be finite and of dtype {description['dtype']!r}, "
-                f"however: {name} is of {array.dtype}, and has "
-                f"{np.count_nonzero(~np.isfinite(array))} that are not finite."
+                f"weights must be finite and of dtype {description['dtype']!r}, got "
+                f"{name} of {array.dtype} with "
+                f"{np.count_nonzero(~np.isfinite(array))} values that are not finite."
             )
 
 
 def _check_count(name: str, value: Any) -> None:
-    if type(value) is not int or value < 1:  # numpy's wrap around in products
-        raise ValueError(f"{name} must be a positive integer, however: {value!r}.")
+    if type(value) is not int or value < 1:  # numpy integers wrap around in products
+        raise ValueError(f"{name} must be a positive integer, got {value!r}.")
 
 
 def architecture_of(state: Mapping[str, Any]) -> Architecture:
@@ -127,7 +126,7 @@ def net_from_state(state: Mapping[str, Any], *, device: str) -> Net:
 
 
 def copy_in_training(net: Net, *, with_training: bool) -> Net:
-    """Copy a net in training as it would be if training stopped now.
+    """Copy a net in training, as if the training stopped now.
 
     Parameters
     ----------
@@ -156,19 +155,19 @@ def copy_in_training(net: Net, *, with_training: bool) -> Net:
 
 
 def go_on_from(net: Net, old: Net, *, with_optimizer: bool) -> bool:
-    """Give a new net the weights and the generator of an old one of its description.
+    """Copy the weights and the generator of an old net to a new one.
 
     Parameters
     ----------
     net, old : Net
-        The nets.
+        The nets, of the same description.
     with_optimizer : bool
-        Whether to go on with the old optimizer too, if it is of the same class.
+        Whether to copy the state of the optimizer too, if it is of the same class.
 
     Returns
     -------
     has_generator : bool
-        Whether the old net had a generator to go on with.
+        Whether the old net had a generator.
     """
     state = net_state(old, with_training=True)
     _load_weights(net, state)
@@ -190,12 +189,12 @@ def progress(net: Net, stopping: Stopping) -> dict[str, Any]:
     net : Net
         A net in training.
     stopping : Stopping
-        What stops it.
+        The rule that stops it.
 
     Returns
     -------
     state : dict
-        Of plain containers and numpy arrays.
+        The state, of plain containers and numpy arrays.
     """
     pairs = net.training_.kept.pairs
     return {
@@ -234,7 +233,7 @@ def resume(net: Net, stopping: Stopping, state: Mapping[str, Any]) -> None:
 
 
 def member_net(net: Net, i: int) -> Net:
-    """Copy the i-th member into a net of its own, for prediction."""
+    """Copy the i-th member to a single net, for prediction."""
     member = net.module_.member(i)
     state = {
         "description": {**describe(net), **member.architecture.to_dict()},
@@ -246,7 +245,7 @@ def member_net(net: Net, i: int) -> Net:
 
 
 def _training_state(net: Net) -> Mapping[str, Any] | None:
-    """Describe what further training goes on from; None if there is nothing."""
+    """Describe the state that further training continues from, if there is one."""
     if not net.n_epochs_:
         return net.loaded_training_
     generator = net.module_.generator.get_state() if net.draws_noise else None
@@ -264,7 +263,7 @@ def _training_state(net: Net) -> Mapping[str, Any] | None:
 
 
 def _signature(optimizer) -> list[str]:
-    """Name the class, and which of its options are on: what its state holds."""
+    """Name an optimizer's class and its options that are on, which shape its state."""
     kind = type(optimizer)
     is_on = sorted(name for name, value in optimizer.defaults.items() if value)
     return [f"{kind.__qualname__} of {kind.__module__}", *is_on]
@@ -290,13 +289,13 @@ def _load_optimizer(net: Net, training: Mapping[str, Any]) -> None:
 
 def _load_weights(net: Net, state: Mapping[str, Any]) -> None:
     for name in ("flat", "flat_buffers"):
-        own, given = getattr(net.module_, name), _to_tensor(state[name])
-        if own.shape != given.shape:
+        tensor, values = getattr(net.module_, name), _to_tensor(state[name])
+        if tensor.shape != values.shape:
             raise ValueError(
-                f"{name} must be of shape {tuple(own.shape)}, however: "
-                f"{tuple(given.shape)}."
+                f"{name} must be of shape {tuple(tensor.shape)}, got "
+                f"{tuple(values.shape)}."
             )
-        own.copy_(given)
+        tensor.copy_(values)
     net.module_.eval()
 
 

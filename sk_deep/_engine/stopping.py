@@ -131,7 +131,7 @@ class Stopping(Callback):
             "or lower learning_rate_init.",
             ConvergenceWarning,
         )
-        net.finish(member)
+        net.running_[member] = False
 
     def _stop_or_slow(self, net, member: int, allowed: float) -> None:
         watched = "Validation score" if self.validates else "Training loss"
@@ -141,10 +141,10 @@ class Stopping(Callback):
         )
         rate = net.rates_.on_plateau(member)
         if rate is None:
-            net.finish(member)
+            net.running_[member] = False
             message += " Stopping."
         elif rate <= _SMALLEST_RATE:
-            net.finish(member)
+            net.running_[member] = False
             message += " Learning rate too small. Stopping."
         else:
             net.rates_.reduce(member, _PLATEAU_DIVISOR)

@@ -79,10 +79,11 @@ def tell_callbacks(caller, trial, net, *, X, rows, sample_weight):
 
 
 class Tasks(Callback):
-    """Tell scikit-learn's callbacks of a fit, and of its epochs as tasks of it.
+    """Call scikit-learn's callbacks at a fit, and at its epochs as subtasks.
 
-    It comes after `Stopping`, which keeps weights, and before the user's, which may
-    end the training. If one of scikit-learn's asks to stop, every member does.
+    It comes after `Stopping`, which keeps weights, and before the user's callbacks,
+    which may end the training. If a callback of scikit-learn asks to stop, every member
+    stops.
 
     Parameters
     ----------
@@ -90,35 +91,35 @@ class Tasks(Callback):
         The root task, of the whole fit.
     n_epochs : int
         Epochs of a task.
-    **known : dict
-        What every hook is told: the estimator, X, y and metadata.
+    **arguments : dict
+        Arguments of every hook: the estimator, X, y and metadata.
 
     Attributes
     ----------
     snapshot : callable
-        Gives, as a function of the net, the attributes of an estimator as a fit would
-        leave it that stops now.
+        Computes from the net the attributes of the estimator, as if the fit stopped
+        now.
     """
 
-    def __init__(self, context: CallbackContext, n_epochs: int, **known) -> None:
+    def __init__(self, context: CallbackContext, n_epochs: int, **arguments) -> None:
         self.context: Any = context
         self.n_epochs = n_epochs
-        self.known = known
+        self.arguments = arguments
         self.snapshot: Any = None
         self._epoch: Any = None
         self._n_left = n_epochs
 
     def begin(self) -> None:
-        """Tell that the fit begins."""
-        self.context.call_on_fit_task_begin(**self.known)
+        """Begin the task of the fit."""
+        self.context.call_on_fit_task_begin(**self.arguments)
 
     def on_epoch_begin(self, net, **kwargs) -> None:
-        """Begin a task, unless one is on."""
+        """Begin a task, unless one has begun."""
         if self._epoch is not None:
             return
         self._n_left = self.n_epochs
         self._epoch = self.context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(**self._told(net))
+        self._epoch.call_on_fit_task_begin(**self._arguments_at(net))
 
     def on_epoch_end(self, net, **kwargs) -> None:
         """End the task with its last epoch, and perhaps the training."""
@@ -127,28 +128,28 @@ class Tasks(Callback):
         if self._n_left:
             return
         epoch, self._epoch = self._epoch, None
-        if epoch.call_on_fit_task_end(**self._told(net)):
+        if epoch.call_on_fit_task_end(**self._arguments_at(net)):
             net.running_[:] = False
 
     def on_train_end(self, net, **kwargs) -> None:
-        """End what is left: a part of several epochs, a step that L-BFGS gave up."""
+        """End an open task: of fewer epochs, or an iteration that L-BFGS gave up."""
         if self._epoch is not None:
-            self._epoch.call_on_fit_task_end(estimator=self.known["estimator"])
+            self._epoch.call_on_fit_task_end(estimator=self.arguments["estimator"])
             self._epoch = None
 
     def end(self, attributes: Callable[[], dict[str, Any]]) -> None:
-        """Tell that the fit ends, with the attributes of the fitted estimator."""
+        """End the task of the fit, with the attributes of the fitted estimator."""
         self.context.call_on_fit_task_end(
-            **self.known, reconstruction_attributes=attributes
+            **self.arguments, reconstruction_attributes=attributes
         )
 
     def release(self) -> None:
-        """Let go of the data."""
-        self.context, self.known, self.snapshot = None, {}, None
+        """Release the data."""
+        self.context, self.arguments, self.snapshot = None, {}, None
 
-    def _told(self, net) -> dict[str, Any]:
+    def _arguments_at(self, net) -> dict[str, Any]:
         now = functools.partial(self.snapshot, net)
-        return {**self.known, "reconstruction_attributes": now}
+        return {**self.arguments, "reconstruction_attributes": now}
 
 
 def _metadata(rows, sample_weight):

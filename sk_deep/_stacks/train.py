@@ -123,12 +123,12 @@ class _Ends(Stopping):
         for i, member in enumerate(self.members):
             member.best, member.n_stale = float(self.best[i]), int(self.n_stale[i])
             if net.running_[i] and net.n_epochs_ >= member.settings.max_epochs:
-                net.finish(i)
+                net.running_[i] = False
                 member.has_converged = False
 
     def _diverge(self, net, member: int) -> None:
         self.members[member].has_diverged = True
-        net.finish(member)
+        net.running_[member] = False
 
 
 # ---- what a member comes to --------------------------------------------------------

@@ -413,7 +413,7 @@ def test_vsgd_leaves_all_but_the_update():
 def test_what_vsgd_asks_for():
     with pytest.raises(ValueError, match="VSGD needs a closure"):
         VSGD([torch.ones(1)]).step()
-    with pytest.raises(ValueError, match="n_start must be at least 1, however: n_st"):
+    with pytest.raises(ValueError, match="n_start must be at least 1, got 0"):
         VSGD([torch.ones(1)], n_start=0)
 
 
