@@ -107,8 +107,8 @@ class Data(Dataset):
         total = tensor.sum(dim=-1)
         if not (total.isfinite() & (1 / total).isfinite()).all():
             raise ValueError(
-                "sample_weight must have a finite sum with a finite reciprocal in "
-                f"{self.dtype}, got a sum of {total.tolist()}."
+                "sample_weight must have a sum that is finite and has a finite "
+                f"reciprocal in {self.dtype}, got {total.tolist()}."
             )
         return tensor.reshape(-1)
 

@@ -62,7 +62,7 @@ def train(members: Sequence[Member]) -> None:
 
 
 def _side_by_side(members: Sequence[Member]) -> list[Member]:
-    """Order members so that those of one pace are side by side."""
+    """Sort members so that members of equal step settings are adjacent."""
     step_settings: list = []
     for member in members:
         if member.settings not in step_settings:
