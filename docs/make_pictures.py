@@ -157,7 +157,7 @@ N_STEPS = 40
 def path(name: str, function: Callable, start: tuple, rate: float) -> np.ndarray:
     """Return the weights of a solver's steps, from a start on."""
     row = SOLVERS[name]
-    if row.optimizer is None:
+    if row.full_batch:
         return _path_of_lbfgs(function, start)
     w = torch.tensor(start, requires_grad=True)
 
@@ -219,7 +219,7 @@ def draw_solver(name: str, axes: np.ndarray) -> None:
         ax.plot(*found.T, "o-", markersize=3, linewidth=1.2)
         ax.plot(*start, "s", color=COLORS[1])
         ax.plot(*minimum, "*", color="black", markersize=9, zorder=1)
-        text = "" if SOLVERS[name].optimizer is None else f", rate {rate:.2g}"
+        text = "" if SOLVERS[name].full_batch else f", rate {rate:.2g}"
         ax.set(title=f"{title}{text}", xlim=x, ylim=y, xticks=[], yticks=[])
 
 

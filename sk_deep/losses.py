@@ -76,14 +76,14 @@ def soft_targets(y: Tensor, n_classes: int, like: Tensor) -> Tensor:
     return zeros.scatter_(-1, y.unsqueeze(-1), 1.0)
 
 
-def smooth(y: Tensor, amount: float, n_classes: int) -> Tensor:
+def smooth(y: Tensor, amount: float | Tensor, n_classes: int) -> Tensor:
     """Mix probabilities with uniform probabilities, ``(1 - e) y + e / K``.
 
     Parameters
     ----------
     y : Tensor
         Probabilities.
-    amount : float
+    amount : float or Tensor
         The share e of the uniform probabilities, in [0, 1).
     n_classes : int
         Number of classes K; an indicator has two.

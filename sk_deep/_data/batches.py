@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from sk_deep._data.sources import inputs_of, select, shuffle_pieces
 from sk_deep._data.sparse import SparseRows
-from sk_deep._data.tensors import as_tensor
+from sk_deep._data.tensors import Device, as_tensor
 
 
 class Batch(NamedTuple):
@@ -27,9 +27,9 @@ class Batch(NamedTuple):
     y : Tensor or None
         Encoded targets.
     weight : Tensor of shape (..., batch) or None
-        Sample weights; 0 of the rows that only fill up a member's batch.
+        Sample weights; 0 for rows that only pad a member's batch.
     n_rows : int or Tensor of shape (n_members,)
-        Rows, of each member without those that fill up.
+        Number of rows, of each member without padding.
     """
 
     X: Any
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
 
     @property
     def pair(self) -> tuple[Tensor, Any]:
-        """Inputs and targets as tensors, for code of a user's."""
+        """Inputs and targets as tensors, for a user's code."""
         X = self.X.to_dense() if isinstance(self.X, SparseRows) else self.X
         return X, self.y
 
@@ -50,31 +50,31 @@ class Data(Dataset):
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n, n_features)
-        Inputs; of sparse ones and of memory maps a batch is taken at a time.
+        Inputs; sparse matrices and memory maps are read batch by batch.
     y : ndarray of shape (n,) or (n, n_outputs), or None
         Encoded targets; integers stay integers.
     weight : ndarray of shape (n,) or (n_sets, n), or None
         Sample weights, or several sets of them.
     rows : ndarray of shape (n_rows,), or a sequence of them, default=None
-        The rows to use, each member's own in a stack; None is all.
+        The rows to use, in a stack for each member; None is all.
     weight_sets : int or ndarray of int of shape (n_members,), default=None
-        Which set of the weights each member takes. Members whose weights differ, and
-        their rows do not, share each batch.
+        Index of each member's set of weights. Members of the same rows and different
+        weights share each batch.
     dtype : torch.dtype
         Of the network.
-    device : str
+    device : str or torch.device
         Of the network.
     multiplies_sparse : bool, default=False
-        Whether the network takes the rows of X, which are sparse, as they are.
+        Whether the network multiplies the rows of X, which are sparse.
 
     Attributes
     ----------
     inputs : Inputs
-        Where the inputs lie.
+        The inputs, read from where they lie.
     rows : ndarray of shape (n_rows,) or (n_members, n_rows), or None
-        The rows; members that have fewer are filled up by their first one.
+        The rows; shorter ones are padded by the member's first row.
     lengths : ndarray of shape (n_members,) or None
-        Number of each member's rows; None where all have as many.
+        Number of each member's rows; None if all have the same number.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Data(Dataset):
         rows=None,
         weight_sets: int | NDArray | None = None,
         dtype: torch.dtype,
-        device: str,
+        device: Device,
         multiplies_sparse: bool = False,
     ) -> None:
         self.dtype, self.device = dtype, device
@@ -107,8 +107,8 @@ class Data(Dataset):
         total = tensor.sum(dim=-1)
         if not (total.isfinite() & (1 / total).isfinite()).all():
             raise ValueError(
-                "sample_weight must have a sum that is finite, as is one divided by it,"
-                f" in {self.dtype}, however: its sum is {total.tolist()}."
+                "sample_weight must have a sum that is finite and has a finite "
+                f"reciprocal in {self.dtype}, got {total.tolist()}."
             )
         return tensor.reshape(-1)
 
@@ -134,33 +134,33 @@ class Data(Dataset):
         return Batch(X, y, weight, len(X))
 
     def with_rows(self, rows, weight_sets: int | NDArray | None) -> "Data":
-        """Make data of other rows, in the same memory.
+        """Make data of other rows that share the memory.
 
         Parameters
         ----------
         rows : ndarray or sequence of ndarray
             The rows, see `Data`.
         weight_sets : int, ndarray of int, or None
-            Which set of the weights each member takes.
+            Index of each member's set of weights.
 
         Returns
         -------
         data : Data
-            With those rows.
+            The same data with these rows.
         """
         data = copy.copy(self)
         data._set_rows(rows, weight_sets)
         return data
 
     def _set_rows(self, rows, weight_sets: int | NDArray | None) -> None:
-        self.rows, self.lengths = _fill_up(rows)
+        self.rows, self.lengths = _pad(rows)
         self.weight_sets, self.weight_starts = weight_sets, None
         if weight_sets is not None:
             starts = np.asarray(weight_sets)[..., np.newaxis] * self.inputs.shape[0]
             self.weight_starts = self.on_device(starts)
 
     def on_device(self, positions: NDArray) -> Tensor:
-        """Take positions to the device, in one transfer."""
+        """Copy positions to the device, in one transfer."""
         return torch.from_numpy(positions).to(self.device)
 
     def select(self, positions: NDArray, index: Tensor) -> Batch:
@@ -176,7 +176,7 @@ class Data(Dataset):
         Returns
         -------
         batch : Batch
-            Shaped as `positions` in front.
+            The rows; its leading axes are those of `positions`.
         """
         X = self.inputs.select(positions, index)
         y = None if self.y is None else select(self.y, index)
@@ -191,15 +191,17 @@ class Data(Dataset):
         return Batch(X, y, weight, positions.shape[-1])
 
 
-def _fill_up(rows) -> tuple[NDArray | None, NDArray | None]:
-    """Bring members' rows to one length; the second result is None if they have it."""
+def _pad(rows) -> tuple[NDArray | None, NDArray | None]:
+    """Pad members' rows to one length; return their lengths, if these differ."""
     if rows is None or isinstance(rows, np.ndarray):
         return rows, None
-    lengths = np.array([len(own) for own in rows])
-    filled = np.stack([np.resize(own[:1], lengths.max()) for own in rows])
-    for member, own in zip(filled, rows, strict=True):
-        member[: len(own)] = own
-    return filled, None if len(set(lengths)) == 1 else lengths
+    lengths = np.array([len(member_rows) for member_rows in rows])
+    padded = np.stack(
+        [np.resize(member_rows[:1], lengths.max()) for member_rows in rows]
+    )
+    for padded_rows, member_rows in zip(padded, rows, strict=True):
+        padded_rows[: len(member_rows)] = member_rows
+    return padded, None if len(set(lengths)) == 1 else lengths
 
 
 class Batches:
@@ -208,11 +210,11 @@ class Batches:
     Parameters
     ----------
     data : Data
-        Where the batches come from.
+        The data.
     batch_size : int
         Rows of a batch; the last one of an epoch may be smaller.
     random_states : sequence of RandomState, default=()
-        Shuffle the rows, each member's with its own; empty does not shuffle.
+        Shuffle the rows, one for each member; empty does not shuffle.
     joins_last_row : bool, default=False
         Whether a last batch of one row is joined to the batch before it, since batch
         statistics need two.
@@ -241,7 +243,7 @@ class Batches:
         self._parts = [self._part(start, stop) for start, stop in pairwise(bounds)]
 
     def _part(self, start: int, stop: int) -> tuple[Tensor, Tensor] | None:
-        """Tell which rows of a batch do not fill up, and how many; None if all."""
+        """Return the mask and the number of a batch's rows, if some are padding."""
         lengths, device = self.data.lengths, self.data.device
         if lengths is None or stop <= lengths.min():
             return None
@@ -264,7 +266,7 @@ class Batches:
             rows = slice(start, start + sum(sizes))
             batches = self._split(self._block(rows, index), sizes)
             parts = self._parts[i : i + self._n_in_block]
-            yield from map(_leave_out, batches, parts) if any(parts) else batches
+            yield from map(_mask_padding, batches, parts) if any(parts) else batches
             start = rows.stop
 
     @property
@@ -318,8 +320,8 @@ class Batches:
         )
 
 
-def _leave_out(batch: Batch, part: tuple[Tensor, Tensor] | None) -> Batch:
-    """Let the rows that only fill up weigh nothing."""
+def _mask_padding(batch: Batch, part: tuple[Tensor, Tensor] | None) -> Batch:
+    """Set the weight of padding to 0."""
     if part is None:
         return batch
     mask, counts = part

@@ -12,16 +12,16 @@ from sklearn.utils import assert_all_finite
 from torch import Tensor
 
 from sk_deep._data.sparse import SparseRows
-from sk_deep._data.tensors import as_tensor
+from sk_deep._data.tensors import Device, as_tensor
 
 _BLOCK_ELEMENTS = 2**18  # of X that are gathered at a time: they stay in the cache
 _STREAM_BYTES = 2**28  # of a memory map, above which its rows are not all in memory
 _WINDOW_BYTES = 2**26  # of a stream that are in memory at a time
-_PIECE_BYTES = 2**20  # of a stream that lie side by side and are read in one go
+_PIECE_BYTES = 2**20  # of a stream that are adjacent and read at once
 
 
 class Inputs:
-    """Rows of inputs, of which a batch is read at a time: those of a memory map.
+    """Rows of inputs that are read batch by batch, as those of a memory map.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Inputs:
         Inputs.
     dtype : torch.dtype
         Of the network.
-    device : str
+    device : str or torch.device
         Of the network.
 
     Attributes
@@ -39,15 +39,15 @@ class Inputs:
     width : int
         Values of a row of a batch.
     rows_at_once : int
-        Rows that are best gathered at a time.
+        Number of rows to gather at a time.
     piece, window : int
-        Rows of a stream that are shuffled together, and that are read at a time; 0 of
-        inputs that are no stream.
+        Rows of a stream that are shuffled together, and that are read at a time; 0 for
+        inputs that are not a stream.
     """
 
     piece = window = 0
 
-    def __init__(self, X, dtype: torch.dtype, device: str) -> None:
+    def __init__(self, X, dtype: torch.dtype, device: Device) -> None:
         self.shape = X.shape
         self.width = X.shape[1]
         self.rows_at_once = _BLOCK_ELEMENTS // self.width
@@ -62,13 +62,13 @@ class Inputs:
         return self.take(positions.ravel()).view(*positions.shape, -1)
 
     def read(self, positions: NDArray) -> None:
-        """Read what the next calls of `select` choose from, where that helps."""
+        """Read the rows that the next calls of `select` choose from, if that helps."""
 
 
 class InMemory(Inputs):
     """Inputs as a tensor on the device."""
 
-    def __init__(self, X: NDArray, dtype: torch.dtype, device: str) -> None:
+    def __init__(self, X: NDArray, dtype: torch.dtype, device: Device) -> None:
         super().__init__(X, dtype, device)
         self.tensor = as_tensor(X, dtype, device)
 
@@ -82,7 +82,7 @@ class InMemory(Inputs):
 
 
 class Compressed(Inputs):
-    """A sparse matrix, of which a batch is made dense."""
+    """A sparse matrix whose rows are made dense batch by batch."""
 
     def take(self, rows: slice | NDArray) -> Tensor:
         """Take rows."""
@@ -90,9 +90,9 @@ class Compressed(Inputs):
 
 
 class Multiplied(Inputs):
-    """A sparse matrix, of which the network takes the rows as they are."""
+    """A sparse matrix whose rows the network multiplies."""
 
-    def __init__(self, X, dtype: torch.dtype, device: str) -> None:
+    def __init__(self, X, dtype: torch.dtype, device: Device) -> None:
         super().__init__(X, dtype, device)
         self.width = 1  # few values are not zero
         self.rows_at_once = 1  # sparse rows are not split
@@ -110,11 +110,11 @@ class Stream(Inputs):
     """A memory map that is too large to be in memory.
 
     Its rows are shuffled in pieces, and then within windows of many pieces, which are
-    read one after the other. So the disk is read piece by piece and never row by row;
-    the pages that were read are let go.
+    read one after the other. The disk is read piece by piece, not row by row; pages
+    that were read are released.
     """
 
-    def __init__(self, X: NDArray, dtype: torch.dtype, device: str) -> None:
+    def __init__(self, X: NDArray, dtype: torch.dtype, device: Device) -> None:
         super().__init__(X, dtype, device)
         row = self.width * X.itemsize
         # NOTE[DIFF] shuffles of streams: scikit-learn reads all, and shuffles rows
@@ -144,12 +144,12 @@ class Stream(Inputs):
 
     def select(self, positions: NDArray, index: Tensor) -> Tensor:
         """Select some of the rows that were read, by their positions."""
-        found = torch.from_numpy(self._where[positions])
-        return select(self._rows, found.to(self._device))
+        index = torch.from_numpy(self._where[positions])
+        return select(self._rows, index.to(self._device))
 
 
-def inputs_of(X, dtype: torch.dtype, device: str, *, multiplies: bool) -> Inputs:
-    """Take inputs as they lie.
+def inputs_of(X, dtype: torch.dtype, device: Device, *, multiplies: bool) -> Inputs:
+    """Wrap inputs by where they lie.
 
     Parameters
     ----------
@@ -157,10 +157,10 @@ def inputs_of(X, dtype: torch.dtype, device: str, *, multiplies: bool) -> Inputs
         Inputs.
     dtype : torch.dtype
         Of the network.
-    device : str
+    device : str or torch.device
         Of the network.
     multiplies : bool
-        Whether the network takes the rows of these sparse inputs as they are.
+        Whether the network multiplies the rows of these sparse inputs.
 
     Returns
     -------
@@ -216,11 +216,11 @@ def shuffle_pieces(
 
 def _owners(X) -> tuple[np.memmap | None, mmap.mmap | None]:
     """Find the map of the file that an array is a view of."""
-    found, owner = None, X
+    array, owner = None, X
     while isinstance(owner, np.ndarray):
-        found = owner if isinstance(owner, np.memmap) else found
+        array = owner if isinstance(owner, np.memmap) else array
         owner = owner.base
-    return found, owner if isinstance(owner, mmap.mmap) else None
+    return array, owner if isinstance(owner, mmap.mmap) else None
 
 
 def is_mapped(X) -> bool:
@@ -229,10 +229,10 @@ def is_mapped(X) -> bool:
 
 
 def is_stream(X) -> bool:
-    """Whether inputs lie on the disk and are too many to bring them into memory.
+    """Whether inputs lie on the disk and are too large for the memory.
 
-    Those that joblib brings into a process by a map are in memory already, and are to
-    be trained on there as they would be without it.
+    Maps by which joblib passes arrays to a process are in memory already, and are
+    trained on like arrays.
     """
     if getattr(X, "nbytes", 0) <= _STREAM_BYTES:  # a glance, for short predictions
         return False
@@ -241,9 +241,9 @@ def is_stream(X) -> bool:
 
 
 def drop_pages(X) -> None:
-    """Let go of the memory that holds what was read of a stream; it stays on the disk.
+    """Release the memory of a stream's pages that were read.
 
-    What is copied on write is in memory alone and stays there.
+    Pages that are copied on write exist in memory only, and stay there.
     """
     if not is_stream(X) or not hasattr(mmap, "MADV_DONTNEED"):
         return
@@ -260,12 +260,12 @@ def check_stream(X, estimator_name: str) -> None:
     X : ndarray of shape (n, n_features)
         The stream.
     estimator_name : str
-        Who asks, for the error.
+        Name of the estimator, for the error.
 
     Raises
     ------
     ValueError
-        If it is not.
+        If it is not finite.
     """
     step = max(1, _WINDOW_BYTES // (X.shape[1] * X.itemsize))
     for start in range(0, len(X), step):

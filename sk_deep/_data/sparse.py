@@ -1,8 +1,8 @@
 """Rows of a sparse matrix, and the linear map of them.
 
-``X W`` adds up the rows of W at the columns that a row of X fills, and ``X^T dZ`` those
-of dZ: sums over bags of rows, which torch's embedding bags take. Where a tenth of the
-values or fewer are not zero they take a fraction of the time of dense products.
+``X W`` sums the rows of W at the nonzero columns of a row of X, and ``X^T dZ`` the rows
+of dZ: sums over bags of rows, which torch's embedding bags compute. If at most a tenth
+of the values are not zero, they take a fraction of the time of dense products.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sk_deep._data.tensors import as_tensor, is_narrow
 
-DENSITY = 0.1  # part of the values that are not zero, up to which bags are faster
+DENSITY = 0.1  # fraction of nonzero values up to which bags are faster
 
 
 class SparseRows:
@@ -27,7 +27,7 @@ class SparseRows:
     dtype : torch.dtype
         Of the network.
     n_rows : int, default=None
-        How many rows there shall be, by empty ones at the end; None adds none.
+        Number of rows after padding by empty rows; None does not pad.
     """
 
     ndim = 2
@@ -44,7 +44,7 @@ class SparseRows:
         return self.shape[0]
 
     def narrow(self, axis: int, start: int, length: int) -> "SparseRows":
-        """Take rows, by the arguments of `Tensor.narrow`; of axis 0 alone."""
+        """Take rows, by the arguments of `Tensor.narrow`; the axis is 0."""
         rows = self._matrix[start : start + length]
         return SparseRows(rows, torch.from_numpy(rows.data).dtype)
 

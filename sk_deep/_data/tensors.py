@@ -6,6 +6,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+Device = str | torch.device
+
 
 class _Writeable:
     """Lets torch wrap a read-only array, which it never writes to, without warning."""
@@ -17,7 +19,7 @@ class _Writeable:
 
 
 def as_tensor(
-    array: NDArray, dtype: torch.dtype, device: str, name: str = "X"
+    array: NDArray, dtype: torch.dtype, device: Device, name: str = "X"
 ) -> Tensor:
     """Wrap an array, without a copy where dtype, layout and device allow.
 
@@ -27,10 +29,10 @@ def as_tensor(
         Any layout; read-only arrays and memory maps too.
     dtype : torch.dtype
         Of the tensor.
-    device : str
+    device : str or torch.device
         Of the tensor.
     name : str, default="X"
-        What the array is to the user, for the error.
+        Name of the array, for the error.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def dense(array):
 
 
 def float_dtype(X) -> str:
-    """Name the dtype of what is predicted from inputs.
+    """Return the name of the dtype of predictions.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether a network has learned anything: its loss beside a constant prediction's."""
+"""Compare a network's loss with the loss of the best constant prediction."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from sk_deep._engine.net import Net
 from sk_deep._engine.prediction import raw_outputs
 from sk_deep.losses import Criterion
 
-ROUNDING = 1e-6  # part of a loss that is no difference
+ROUNDING = 1e-6  # relative difference of losses that counts as equal
 
 
 def losses_if_nothing_learned(
@@ -29,13 +29,13 @@ def losses_if_nothing_learned(
     weight : ndarray of shape (n,) or None
         Sample weights.
     seen : float
-        The loss that training saw, with penalty, dropout and augmentation: if it is
-        lower than the constant's, the network's is not looked at.
+        The loss during training, with penalty, dropout and augmentation: if it is lower
+        than the constant's, the network's loss is not computed.
 
     Returns
     -------
     losses : tuple of float or None
-        The network's and the constant's; None if the network's is lower.
+        Losses of the network and of the constant; None if the network's is lower.
     """
     values, weights = distinct(target, weight)
     if len(values) == 1:  # there is nothing to learn
@@ -55,14 +55,14 @@ def losses_if_nothing_learned(
 def best_constant(
     criterion: Criterion, target: NDArray, weight: NDArray | None, n_outputs: int
 ) -> tuple[NDArray, float]:
-    """Find the raw outputs of least mean loss that do not depend on the inputs.
+    """Find the constant raw outputs of least mean loss.
 
     Parameters
     ----------
     criterion : Criterion
-        The loss; of one that is not smooth, nearly the least is found.
+        The loss; for a loss that is not smooth the result is approximate.
     target, weight : ndarray
-        As above.
+        Encoded targets and sample weights.
     n_outputs : int
         Number of outputs.
 
@@ -71,7 +71,7 @@ def best_constant(
     outputs : ndarray of shape (n_outputs,)
         The outputs.
     loss : float
-        Their loss.
+        Loss of these outputs.
     """
     y, shares = _as_tensors(target, weight)
 
@@ -82,19 +82,19 @@ def best_constant(
         return loss.item(), gradient.numpy()
 
     with np.errstate(all="ignore"):  # a line search may go far
-        found = minimize(evaluate, np.zeros(n_outputs), jac=True)
-    return found.x, float(found.fun)
+        result = minimize(evaluate, np.zeros(n_outputs), jac=True)
+    return result.x, float(result.fun)
 
 
 def distinct(target: NDArray, weight: NDArray | None) -> tuple[NDArray, NDArray]:
-    """Find the distinct targets that weigh anything, and the weight of each."""
+    """Find the distinct targets of positive weight, and the weight of each."""
     values, index = np.unique(target, axis=0, return_inverse=True)
     weights = np.bincount(index.ravel(), weights=weight)
     return values[weights > 0], weights[weights > 0]
 
 
 def _as_tensors(target: NDArray, weight: NDArray | None) -> tuple[Tensor, Tensor]:
-    """Targets, and the share of each row in the mean."""
+    """Convert targets, and compute the share of each row in the mean."""
     is_index = np.issubdtype(target.dtype, np.integer)
     y = torch.as_tensor(target.astype(np.int64 if is_index else np.float64))
     weights = np.ones(len(target)) if weight is None else np.asarray(weight, float)

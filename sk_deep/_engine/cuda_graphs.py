@@ -1,8 +1,8 @@
 """The gradient of a batch as one CUDA graph.
 
 On a GPU a step of a small network waits for the launches of its kernels, one by one. A
-graph launches them together. It repeats what was recorded, so that it serves batches of
-one shape, in their own memory; the last and smaller batch of an epoch goes without.
+graph launches them together. It repeats the recorded kernels on the same memory, so it
+serves batches of one shape; the last and smaller batch of an epoch goes without.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from sk_deep.network import MLP
 
 Shares = Tensor | float  # factors on the losses of the rows
 
-_N_BEFORE = 3  # batches before a graph is recorded, which settle memory and libraries
+_N_BEFORE = 3  # batches before a graph is recorded, while memory and libraries warm up
 
 
 class GradientFunction(Protocol):
-    """A way to the gradient, see `sk_deep._engine.gradients.Autograd`."""
+    """Computes the gradient of a network, see `sk_deep._engine.gradients.Autograd`."""
 
     module: MLP
 
@@ -35,14 +35,14 @@ class CudaGraph:
     Parameters
     ----------
     function : callable
-        What to record; it takes nothing and gives tensors.
+        The function to record, without arguments, which returns tensors.
     generator : torch.Generator
-        Its source of random numbers, which goes on with every replay.
+        Its source of random numbers, which advances with every replay.
 
     Attributes
     ----------
     result : tuple
-        What the function gave; each replay writes to its tensors.
+        Tensors that the function returned; each replay writes to them.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class CudaGraph:
 
 
 class Graphed:
-    """A way to the gradient that replays a graph where it can.
+    """A gradient function that replays a graph where it can.
 
     A graph is recorded after a few batches, and again when a probability of dropping
-    has changed. It is checked against the way without, on the batch at hand: if it
-    cannot be recorded, or differs, all goes on without.
+    has changed. It is checked against the function without a graph, on the same batch:
+    if it cannot be recorded, or differs, training continues without graphs.
 
     Parameters
     ----------
     way : callable
-        The way without a graph, `Autograd` or `ByHand`.
+        The function without a graph, `Autograd` or `ByHand`.
     record : callable, default=CudaGraph
         Records a graph.
     """
@@ -81,7 +81,7 @@ class Graphed:
         self.dropouts = self.module.dropout_layers()
         self.shapes: Any = None
         self.n_seen = 0
-        self.drops: list[float] | None = None
+        self.drops: list[float | list[float]] | None = None
         self.inputs: list[Any] = []
         self.graph: CudaGraph | None = None
         self.is_off = False
@@ -93,7 +93,7 @@ class Graphed:
         shapes = X.shape, y.shape, y.dtype, getattr(shares, "shape", shares)
         self.shapes = self.shapes or shapes
         if self.is_off or shapes != self.shapes:
-            # the way takes new memory for more rows, and the graph knows the old
+            # more rows take new memory, and the graph keeps the old
             self.is_off |= X.shape[-2] > self.shapes[0][-2]
             return self.way(X, y, shares)
         if self.n_seen < _N_BEFORE:
@@ -104,7 +104,7 @@ class Graphed:
             self.drops = drops
             return self._record(X, y, shares)
         for static, given in zip(self.inputs, (X, y, shares), strict=True):
-            if isinstance(static, Tensor):
+            if isinstance(static, Tensor) and isinstance(given, Tensor):
                 static.copy_(given)
         self.graph.replay()
         raw, losses = self.graph.result
@@ -113,9 +113,9 @@ class Graphed:
     def _record(
         self, X: Tensor, y: Tensor, shares: Shares
     ) -> tuple[Tensor, Tensor | None]:
-        """Go without a graph, and see whether a new one gives the same."""
+        """Compute without a graph, and check that a new graph gives the same."""
         gradient, before = self.module.flat_grad, self._state()
-        found = self.way(X, y, shares)
+        result = self.way(X, y, shares)
         expected, after = gradient.clone(), self._state()
         self.inputs = [
             part.clone() if isinstance(part, Tensor) else part
@@ -127,7 +127,7 @@ class Graphed:
             )
             self._set_state(*before)
             self.graph.replay()
-            pairs = [(gradient, expected), (self.graph.result[0], found[0])]
+            pairs = [(gradient, expected), (self.graph.result[0], result[0])]
             self.is_off = not all(_are_close(*pair) for pair in pairs)
         except RuntimeError:
             self.is_off = True
@@ -135,7 +135,7 @@ class Graphed:
             self.graph, self.inputs = None, []
         self._set_state(*after)
         gradient.copy_(expected)
-        return found
+        return result
 
     def _state(self) -> tuple[Tensor, Tensor]:
         return self.module.generator.get_state(), self.module.flat_buffers.clone()
@@ -145,6 +145,6 @@ class Graphed:
         self.module.flat_buffers.copy_(buffers)
 
 
-def _are_close(ours: Tensor, theirs: Tensor) -> bool:
-    tolerance = 1e-3 * theirs.abs().max().item()
-    return torch.allclose(ours, theirs, rtol=0, atol=tolerance, equal_nan=True)
+def _are_close(values: Tensor, expected: Tensor) -> bool:
+    tolerance = 1e-3 * expected.abs().max().item()
+    return torch.allclose(values, expected, rtol=0, atol=tolerance, equal_nan=True)

@@ -1,9 +1,9 @@
-"""One fit on several processes, through a `accelerate.Accelerator`.
+"""One fit on several processes, through an `accelerate.Accelerator`.
 
-Every process is given the same rows and makes the same batches, of which it computes
-the gradient of its share; the sum of the gradients is that of the whole batch. So each
-takes the steps that one process alone would take, to rounding, and none needs weights
-of another. Only where masks of dropout are drawn are they each process's own.
+Every process gets the same rows and makes the same batches, and computes the gradient
+of its share of each batch. The sum of the gradients is the gradient of the whole batch,
+so each process takes the steps of a single process, to rounding, and no weights are
+exchanged. Only the masks of dropout differ between processes.
 """
 
 from typing import Any
@@ -17,17 +17,17 @@ _PLAIN = ("NO", "MULTI_CPU", "MULTI_GPU", "MULTI_XPU", "MULTI_NPU", "MULTI_MLU")
 
 
 class ProcessGroup:
-    """The processes of an accelerator, and this one's place among them.
+    """The processes of an accelerator, and the place of this process among them.
 
     Parameters
     ----------
     accelerator : accelerate.Accelerator
-        What connects them.
+        Connects the processes.
 
     Attributes
     ----------
     rank, size : int
-        Number of this process, from 0, and of all.
+        Index of this process, and number of processes.
     """
 
     def __init__(self, accelerator) -> None:
@@ -35,7 +35,7 @@ class ProcessGroup:
         self._accelerator = accelerator
 
     def share(self, batch: Any) -> Any:
-        """Take this process's share of a batch's rows; `n_rows` stays that of all."""
+        """Take this process's share of a batch; `n_rows` stays that of the batch."""
         axis, n_rows = batch.X.ndim - 2, batch.X.shape[-2]
         start = n_rows * self.rank // self.size
         stop = n_rows * (self.rank + 1) // self.size
@@ -47,46 +47,46 @@ class ProcessGroup:
         return batch._replace(**parts)
 
     def add_up(self, values: Tensor) -> Tensor:
-        """Add up the values of all processes."""
+        """Sum values over all processes."""
         return self._accelerator.reduce(values, reduction="sum")
 
     def add_up_numbers(self, numbers: NDArray) -> NDArray:
-        """Add up the numbers of all processes."""
-        found = torch.as_tensor(numbers, device=self._accelerator.device)
-        return self.add_up(found).numpy(force=True)
+        """Sum numbers over all processes."""
+        tensor = torch.as_tensor(numbers, device=self._accelerator.device)
+        return self.add_up(tensor).numpy(force=True)
 
     def agree(self, values: NDArray) -> NDArray:
-        """Take the values of the first process, on which all decide alike."""
+        """Return the values of the first process, so that all decide alike."""
         from accelerate.utils import broadcast
 
-        found = torch.as_tensor(values, device=self._accelerator.device)
-        return broadcast(found).numpy(force=True)
+        tensor = torch.as_tensor(values, device=self._accelerator.device)
+        return broadcast(tensor).numpy(force=True)
 
-    def check_same(self, what: str, *values: float) -> None:
+    def check_same(self, name: str, *values: float) -> None:
         """Check that all processes have the same values.
 
         Parameters
         ----------
-        what : str
-            What has these values, for the error.
+        name : str
+            Name of the values, for the error.
         *values : float
-            This process's.
+            Values of this process.
 
         Raises
         ------
         ValueError
             If they differ.
         """
-        own = np.array(values, float)
-        if self.add_up_numbers(1.0 * (own != self.agree(own))).any():
+        array = np.array(values, float)
+        if self.add_up_numbers(1.0 * (array != self.agree(array))).any():
             raise ValueError(
-                f"All processes of an accelerator must have the same {what}, however: "
-                f"process {self.rank} has {list(values)}, which differs from another's."
+                f"All processes of an accelerator must have the same {name}, got other "
+                f"values in process {self.rank} than elsewhere: {list(values)}."
             )
 
 
 def process_group(accelerator) -> ProcessGroup | None:
-    """Make the team of an accelerator.
+    """Make the process group of an accelerator.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ def process_group(accelerator) -> ProcessGroup | None:
     Raises
     ------
     ValueError
-        If it asks for more than processes that share their batches, or if this process
-        is none of them.
+        If its settings go beyond sharing batches between processes, or if this process
+        is not one of them.
     """
     if accelerator is None:
         return None
@@ -115,16 +115,16 @@ def process_group(accelerator) -> ProcessGroup | None:
         value = getattr(accelerator, name)
         if getattr(value, "name", value) not in values:
             raise ValueError(
-                "accelerator must be of processes that share their batches, and the "
-                "estimator's dtype and batch_size decide the rest, however: "
+                "accelerator must only share batches between processes; dtype and "
+                "batch_size are parameters of the estimator, got "
                 f"{name}={value!r}."
             )
     if accelerator.num_processes == 1:
         return None
     if not torch.distributed.is_initialized():
         raise ValueError(
-            "accelerator must be one of this process, started with the others by "
-            "`accelerate launch` or `torchrun`, however: it came from another process, "
-            "as to a worker of n_jobs. Let n_jobs be None or 1."
+            "accelerator must be made in this process, which `accelerate launch` or "
+            "`torchrun` starts, got one from another process, such as the parent of a "
+            "worker of n_jobs. Set n_jobs to None or 1."
         )
     return ProcessGroup(accelerator)

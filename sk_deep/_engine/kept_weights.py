@@ -1,16 +1,72 @@
-"""The average of a network's weights over its steps."""
+"""Weights that are kept: the best of each member, and averages over steps."""
 
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
+
+from sk_deep.network import MLP
+
+
+class KeptWeights:
+    """Copies of the weights that members keep as their results.
+
+    Parameters
+    ----------
+    module : MLP
+        The network, or stack of networks.
+    copies : bool, default=True
+        Whether there are copies; otherwise the network itself has the results.
+
+    Attributes
+    ----------
+    pairs : list of tuple of Tensor
+        The copy and the network's own tensor, of the parameters and of the buffers.
+    """
+
+    def __init__(self, module: MLP, *, copies: bool = True) -> None:
+        tensors = (module.flat, module.flat_buffers) if copies else ()
+        self.pairs = [(tensor.clone(), tensor) for tensor in tensors]
+        self._is_stack = bool(module.members)
+        self._n_members = module.architecture.n_members
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Keep the present weights of some members as their results."""
+        if len(members) == self._n_members:
+            for kept, current in self.pairs:
+                kept.copy_(current)
+        elif len(members):
+            for kept, current in self.pairs:
+                index = torch.as_tensor(members, device=current.device)
+                kept.index_copy_(0, index, current.index_select(0, index))
+
+    def of(self, member: int) -> list[Tensor]:
+        """Copy the parameters and the buffers that a member kept."""
+        index = (member,) if self._is_stack else ()
+        return [kept[index].clone() for kept, _ in self.pairs]
+
+    def load(self, average: "WeightAverage | None" = None) -> None:
+        """Load the kept weights into the network, also after an interrupt.
+
+        Parameters
+        ----------
+        average : WeightAverage, default=None
+            Average of the network's weights; it restarts if others are kept.
+        """
+        if average is not None:
+            average.end_epoch()
+            if not all(kept.equal(current) for kept, current in self.pairs):
+                average.n_steps = 0  # further steps go on from the kept weights
+        for kept, current in self.pairs:
+            current.copy_(kept)
 
 
 class WeightAverage:
-    """An exponential average of tensors that steps change.
+    """An exponential average of tensors over the steps that change them.
 
-    Between epochs the averages lie in the tensors, for validation and for what is kept,
-    and what the steps go on from is held here; during an epoch it is the reverse.
+    Between epochs the tensors hold the averages, for validation and as results, and
+    `held` the raw weights that the steps go on from; during an epoch it is the reverse.
 
     Parameters
     ----------
@@ -22,7 +78,7 @@ class WeightAverage:
     Attributes
     ----------
     held : list of Tensor
-        What does not lie in the tensors at present.
+        The averages during an epoch, and the raw weights between epochs.
     n_steps : int
         Steps that have been averaged.
 
@@ -37,10 +93,11 @@ class WeightAverage:
         self.held = [tensor.clone() for tensor in tensors]
         self.n_epochs = n_epochs
         self.n_steps = 0
+        self._decay = 0.0
         self._is_between_epochs = True
 
     def begin_epoch(self, n_batches: int) -> None:
-        """Let the steps go on from where they were."""
+        """Swap the raw weights back in before an epoch."""
         self._decay = math.exp(-1 / (self.n_epochs * n_batches))
         if not self.n_steps:
             for held, tensor in zip(self.held, self.tensors, strict=True):
@@ -49,7 +106,7 @@ class WeightAverage:
             self._swap()
 
     def add(self) -> None:
-        """Add the tensors after a step; the bias towards the first ones is corrected.
+        """Add the weights after a step; the bias towards the first ones is corrected.
 
         With the mean m of t steps, and the correction in the factor of the step,
         m <- m + (1 - d) / (1 - d^t) (w - m).
@@ -60,19 +117,19 @@ class WeightAverage:
             held.lerp_(tensor, factor)
 
     def end_epoch(self) -> None:
-        """Let the averages lie in the tensors, if they do not."""
+        """Swap the averages in after an epoch, also after one that was interrupted."""
         if not self._is_between_epochs:
             self._swap()
 
     def _swap(self) -> None:
         self._is_between_epochs = not self._is_between_epochs
         for held, tensor in zip(self.held, self.tensors, strict=True):
-            other = held.clone()
+            copy = held.clone()
             held.copy_(tensor)
-            tensor.copy_(other)
+            tensor.copy_(copy)
 
     def go_on_from(self, held: Sequence[Tensor], n_steps: int) -> None:
-        """Go on, between epochs, from what another average of these tensors held."""
+        """Continue, between epochs, from the raw weights and steps of an average."""
         for own, values in zip(self.held, held, strict=True):
             own.copy_(values.view_as(own))
         self.n_steps = n_steps

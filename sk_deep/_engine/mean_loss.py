@@ -1,11 +1,11 @@
-"""What a step leaves behind, and the mean loss of many steps.
+"""The losses of steps, which are computed later and together.
 
-A step does not wait for its loss: it keeps what tells it, and the losses of many steps
-are computed at once. That saves a fifth of the time of a small step, and the host reads
-one number per epoch.
+A step keeps what is needed to compute its loss, and the losses of many steps are
+computed at once. This saves a fifth of the time of a small step, and the host reads one
+number per epoch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +18,7 @@ _PENDING_ELEMENTS = 2**16  # of outputs that wait for their losses
 
 
 class Step(NamedTuple):
-    """What tells the loss of a batch.
+    """What is needed to compute a batch's loss later.
 
     Parameters
     ----------
@@ -27,15 +27,15 @@ class Step(NamedTuple):
     y : Tensor
         Encoded targets.
     size : int, or Tensor of shape () or (n_members,)
-        What the batch counts for in a mean over batches.
+        Weight of the batch in a mean over batches.
     weight : Tensor of shape (..., batch), default=None
-        What its rows count for, of sum `size`; None is 1 each.
+        Weights of its rows, of sum `size`; None is 1 each.
     losses : Tensor of shape (..., batch), default=None
-        Losses of the rows, where they are known already.
+        Losses of the rows, if they are computed already.
     norm : Tensor of shape () or (n_members,), default=None
-        Norm of the weights that the penalty is a multiple of.
+        Norm of the weights, of which the penalty is a multiple.
     penalty_factor : float or Tensor, default=0.0
-        That multiple, times `size`.
+        Factor from the norm to the penalty, times `size`.
     """
 
     raw: Tensor
@@ -49,15 +49,15 @@ class Step(NamedTuple):
 
 @torch.no_grad()
 def total_loss(criterion: Criterion, steps: Sequence[Step]) -> Tensor:
-    """Add up the losses of steps, penalties included, times their sizes.
+    """Sum the losses of steps, penalties included, times their sizes.
 
     Parameters
     ----------
     criterion : Criterion
         The loss.
     steps : sequence of Step
-        Steps of one kind: what is None in one is None in all, and targets are indices
-        in all or in none.
+        Steps of one kind: fields are None in all or in none, and targets are indices in
+        all or in none.
 
     Returns
     -------
@@ -70,26 +70,31 @@ def total_loss(criterion: Criterion, steps: Sequence[Step]) -> Tensor:
         y = torch.cat([step.y for step in steps], dim=raw.ndim - 2)
         losses = criterion(raw, y)
     else:
-        losses = torch.cat([step.losses for step in steps], dim=-1)
+        losses = torch.cat(_present(step.losses for step in steps), dim=-1)
     losses = _wide(losses)
     if first.weight is None:
         total = losses.sum(dim=-1)
     else:
-        weight = torch.cat([step.weight for step in steps], dim=-1)
+        weight = torch.cat(_present(step.weight for step in steps), dim=-1)
         total = torch.linalg.vecdot(losses, _wide(weight))
     if criterion.term.averages_outputs:
         total = total / first.raw.shape[-1]
     return total if first.norm is None else total + _total_penalty(steps)
 
 
-def _are_alike(one: Step, other: Step) -> bool:
-    """Whether targets are indices in both or in none, and weights are there or not."""
-    has_weight, other_has = one.weight is not None, other.weight is not None
-    return one.y.ndim == other.y.ndim and has_weight is other_has
+def _present(tensors: Iterable[Tensor | None]) -> list[Tensor]:
+    """List tensors that are all there, or none."""
+    return [tensor for tensor in tensors if tensor is not None]
+
+
+def _are_alike(a: Step, b: Step) -> bool:
+    """Whether two steps are of one kind, see `total_loss`."""
+    is_weighted, b_is_weighted = a.weight is not None, b.weight is not None
+    return a.y.ndim == b.y.ndim and is_weighted is b_is_weighted
 
 
 def _total_penalty(steps: Sequence[Step]) -> Tensor:
-    norms = _wide(torch.stack([step.norm for step in steps], dim=-1))
+    norms = _wide(torch.stack(_present(step.norm for step in steps), dim=-1))
     factors: list[Any] = [step.penalty_factor for step in steps]
     if isinstance(factors[0], Tensor):
         return torch.linalg.vecdot(norms, _wide(torch.stack(factors, dim=-1)))
@@ -97,7 +102,7 @@ def _total_penalty(steps: Sequence[Step]) -> Tensor:
 
 
 def _wide(values: Tensor) -> Tensor:
-    """Take values to float64, in which sums of finite ones are finite."""
+    """Convert to float64, in which sums of finite values are finite."""
     return values if values.device.type == "mps" else values.double()
 
 
@@ -137,5 +142,5 @@ class MeanLoss:
             self._settle()
         totals = torch.stack(self.totals, dim=-1).numpy(force=True).astype(float)
         size = self.size
-        size = size.numpy(force=True) if isinstance(size, Tensor) else size
-        return totals.sum(axis=-1) / size
+        sizes = size.numpy(force=True) if isinstance(size, Tensor) else size
+        return totals.sum(axis=-1) / sizes

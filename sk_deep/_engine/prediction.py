@@ -1,4 +1,4 @@
-"""Prediction: what a net gives for rows, in chunks of bounded memory."""
+"""Prediction: outputs and hidden values of a net, in chunks of bounded memory."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -16,7 +16,8 @@ from sk_deep._compat import is_hooked
 from sk_deep._data.sources import drop_pages
 from sk_deep._data.sparse import SparseRows
 from sk_deep._data.tensors import as_tensor, float_dtype
-from sk_deep._engine.net import ROW_GROUP, Net
+from sk_deep._engine.net import Net
+from sk_deep._engine.network_data import ROW_GROUP, chunk_size
 from sk_deep._engine.state import net_from_state, net_state
 from sk_deep._engine.threads import threads_for
 from sk_deep.exceptions import DivergenceError
@@ -50,11 +51,11 @@ def predict_outputs(net: Net, X) -> NDArray:
         Of the dtype of X.
     """
     n_outputs = net.module_.architecture.n_outputs
-    found = np.empty((X.shape[0], n_outputs), float_dtype(X))
+    result = np.empty((X.shape[0], n_outputs), float_dtype(X))
     link = net.criterion_.inverse_link
     for rows, outputs in _by_chunks(net, X, _function(net.module_), link):
-        found[rows] = outputs.mean(axis=0) if net.module_.members else outputs
-    return found
+        result[rows] = outputs.mean(axis=0) if net.module_.members else outputs
+    return result
 
 
 def member_outputs(net: Net, X) -> NDArray:
@@ -91,19 +92,18 @@ def _member_outputs(
 ) -> NDArray:
     a = net.module_.architecture
     shape = a.n_members, X.shape[0], a.n_outputs
-    found = np.empty(shape, float_dtype(X))
+    result = np.empty(shape, float_dtype(X))
     for rows, outputs in _by_chunks(net, X, compute, link):
-        found[:, rows] = outputs
-    return found
+        result[:, rows] = outputs
+    return result
 
 
 def sample_outputs(net: Net, X, n_samples: int, seed: int) -> NDArray:
-    """Sample the outputs: of dropout left on, or of the members.
+    """Sample the outputs, by dropout or from the members.
 
-    With dropout a sample is a pass with masks of its own (Y. Gal and Z. Ghahramani,
-    "Dropout as a Bayesian approximation", ICML 2016), of each member in turn; the
-    probabilities of dropping are those that the training began with. Without it a
-    sample is a member.
+    With dropout a sample is a pass with new masks (Y. Gal and Z. Ghahramani, "Dropout
+    as a Bayesian approximation", ICML 2016), through each member in turn, at the
+    probabilities of dropping before annealing. Without dropout a sample is a member.
 
     Parameters
     ----------
@@ -123,12 +123,12 @@ def sample_outputs(net: Net, X, n_samples: int, seed: int) -> NDArray:
     """
     n_members = net.module_.architecture.n_members
     if not is_integer(n_samples) or n_samples < 1:
-        raise ValueError(f"n_samples must be an integer >= 1, however: {n_samples=}.")
+        raise ValueError(f"n_samples must be an integer >= 1, got {n_samples!r}.")
     if not net.module_.dropout_layers():
         if n_samples > n_members:
             raise ValueError(
-                "n_samples must be at most n_members where there is no dropout to draw "
-                f"masks of, however: {n_samples=}, {n_members=}."
+                f"n_samples must be at most n_members={n_members} without dropout, got "
+                f"{n_samples}."
             )
         return member_outputs(net, X)[:n_samples]
     noisy = _with_dropout_on(net, seed)
@@ -168,11 +168,11 @@ def hidden_values(net: Net, X, n_layers: int) -> NDArray:
     """
     a = net.module_.architecture
     n_units = a.n_members * a.hidden_units[n_layers - 1]
-    found = np.empty((X.shape[0], n_units), float_dtype(X))
+    result = np.empty((X.shape[0], n_units), float_dtype(X))
     compute = functools.partial(net.module_.hidden_values, n_layers=n_layers)
     for rows, values in _by_chunks(net, X, _quiet(compute)):
-        found[rows] = np.moveaxis(values, -2, 0).reshape(-1, n_units)
-    return found
+        result[rows] = np.moveaxis(values, -2, 0).reshape(-1, n_units)
+    return result
 
 
 # A network's parts and its bare function, which shares memory with its weights; kept
@@ -183,9 +183,9 @@ _BARE: WeakKeyDictionary[MLP, tuple[list[nn.Module], Callable[[Tensor], Tensor]]
 
 
 def _function(module: MLP) -> Callable[[Tensor], Tensor]:
-    """Take a network as a function; a plain one at less cost per call.
+    """Return the function of a network; a plain one at less cost per call.
 
-    One that a user watches by hooks, or that still draws masks, is called as it is.
+    A network with hooks of a user, or in training mode, is called by torch's way.
     """
     if module not in _BARE:
         if not module.is_plain:
@@ -215,13 +215,14 @@ def _by_chunks(
 ) -> Iterator[tuple[slice, NDArray]]:
     """Compute values (..., rows, columns) chunk by chunk, of X's dtype.
 
-    BLAS adds in another order for a few rows: with whole groups of them the prediction
-    of a row nearly does not depend on the rows beside it.
+    BLAS sums in another order for a few rows: in whole groups of rows the prediction of
+    a row hardly depends on the rows beside it.
     """
     # NOTE[DIFF] dtype of predictions: scikit-learn's is float64 if X or a weight is
     dtype = getattr(torch, float_dtype(X))
     multiplies = net.module_.multiplies(X)
-    n_rows, size = X.shape[0], net.chunk_size(1 if multiplies else X.shape[1])
+    width = 1 if multiplies else X.shape[1]
+    n_rows, size = X.shape[0], chunk_size(net.module_.architecture, width)
     work = net.module_.flat.numel() * min(size, n_rows)
     for start in range(0, n_rows, size):
         inputs = _whole_groups(X[start : start + size], net.module_.flat, multiplies)
@@ -238,7 +239,7 @@ def _by_chunks(
 
 
 def _whole_groups(X, like: Tensor, multiplies: bool) -> Any:
-    """Take rows to the dtype and the device of a tensor, in whole groups."""
+    """Convert rows to the dtype and the device of a tensor, in whole groups."""
     n_rows = -(-X.shape[0] // ROW_GROUP) * ROW_GROUP
     if scipy.sparse.issparse(X):
         rows = SparseRows(X, like.dtype, n_rows)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sk_deep._engine.net import Net, make_net
-from sk_deep.callbacks import Stopping
+from sk_deep._engine.stopping import Stopping
 from sk_deep.network import Architecture
 
 _MOST_LAYERS = 10_000  # that are read from a file
@@ -16,7 +16,7 @@ _OF_THE_LOSS = "loss", "kind", "loss_params"  # the rest of a description
 
 
 def describe(net: Net) -> dict[str, Any]:
-    """Describe what a net must share with one that goes on from it."""
+    """Describe the architecture and the loss of a net."""
     return {
         **net.module_.architecture.to_dict(),
         "loss": net.criterion_.loss,
@@ -26,20 +26,20 @@ def describe(net: Net) -> dict[str, Any]:
 
 
 def net_state(net: Net, *, with_training: bool) -> dict[str, Any]:
-    """Describe a net whole.
+    """Describe a net in plain containers and numpy arrays.
 
     Parameters
     ----------
     net : Net
         A trained net.
     with_training : bool
-        Whether to add what further training goes on from: the moments of the optimizer,
-        the generator of masks, and the weights where what is kept are averages.
+        Whether to add the state that further training continues from: the moments of
+        the optimizer, the generator of masks, and the raw weights beside averages.
 
     Returns
     -------
     state : dict
-        For `net_from_state`.
+        A state for `net_from_state`.
     """
     return {
         "description": describe(net),
@@ -50,33 +50,33 @@ def net_state(net: Net, *, with_training: bool) -> dict[str, Any]:
 
 
 def check_state(state: Mapping[str, Any]) -> None:
-    """Check that a state is one, before anything is built from it.
+    """Check a state before anything is built from it.
 
     Parameters
     ----------
     state : mapping
-        For `net_from_state`; it may come from a file of a stranger.
+        A state for `net_from_state`, perhaps from an untrusted file.
 
     Raises
     ------
     ValueError
-        If it does not describe a network, or its weights are not those of the network
-        that it describes, or not finite.
+        If it does not describe a network, or if its weights do not fit the network or
+        are not finite.
     """
     missing = {"description", "flat", "flat_buffers", "training"} - state.keys()
     if missing:
-        raise ValueError(f"a state of a network has no {sorted(missing)}.")
+        raise ValueError(f"a state of a network must have {sorted(missing)}.")
     flat, description = state["flat"], state["description"]
     for name in ("n_features", "n_outputs", "n_members", "maxout_pieces"):
         _check_count(name, description[name])
     if len(description["hidden_units"]) > _MOST_LAYERS:
         raise ValueError(
-            f"a network has at most {_MOST_LAYERS} hidden layers, however: "
+            f"a network must have at most {_MOST_LAYERS} hidden layers, got "
             f"{len(description['hidden_units'])}."
         )
     for units in description["hidden_units"]:
         _check_count("hidden_units", units)
-    # what is built takes no more memory than what is there
+    # the network takes no more memory than the weights that are there
     for shape in description.get("categories", ()):
         for number in shape:
             _check_count("categories", number)
@@ -85,22 +85,21 @@ def check_state(state: Mapping[str, Any]) -> None:
     n_biases = sum(description["hidden_units"])
     if max(n_described, n_biases) > flat.size:
         raise ValueError(
-            f"a network of {n_described} weights was described, however: there are "
-            f"{flat.size}."
+            f"a network of {n_described} weights needs as many values, got {flat.size}."
         )
     for name in ("flat", "flat_buffers"):
         array = state[name]
         if array.dtype != description["dtype"] or not np.isfinite(array).all():
             raise ValueError(
-                f"weights must be finite and of dtype {description['dtype']!r}, "
-                f"however: {name} is of {array.dtype}, and has "
-                f"{np.count_nonzero(~np.isfinite(array))} that are not finite."
+                f"weights must be finite and of dtype {description['dtype']!r}, got "
+                f"{name} of {array.dtype} with "
+                f"{np.count_nonzero(~np.isfinite(array))} values that are not finite."
             )
 
 
 def _check_count(name: str, value: Any) -> None:
-    if type(value) is not int or value < 1:  # numpy's wrap around in products
-        raise ValueError(f"{name} must be a positive integer, however: {value!r}.")
+    if type(value) is not int or value < 1:  # numpy integers wrap around in products
+        raise ValueError(f"{name} must be a positive integer, got {value!r}.")
 
 
 def architecture_of(state: Mapping[str, Any]) -> Architecture:
@@ -127,7 +126,7 @@ def net_from_state(state: Mapping[str, Any], *, device: str) -> Net:
 
 
 def copy_in_training(net: Net, *, with_training: bool) -> Net:
-    """Copy a net in training as it would be if training stopped now.
+    """Copy a net in training, as if the training stopped now.
 
     Parameters
     ----------
@@ -141,29 +140,34 @@ def copy_in_training(net: Net, *, with_training: bool) -> Net:
     twin : Net
         With the weights that are kept, for prediction.
     """
-    if net.catch_up_ is not None:
-        net.catch_up_()
+    if not net.is_in_training:
+        return net_from_state(
+            net_state(net, with_training=with_training), device=net.device
+        )
+    training = net.training_
+    if training.catch_up is not None:
+        training.catch_up()
     state = net_state(net, with_training=with_training)
-    names = ("flat", "flat_buffers")
-    for name, (kept, _) in zip(names, net.kept_, strict=False):  # of L-BFGS none
-        state[name] = _to_numpy(kept)
+    if training.kept.pairs:
+        flat, flat_buffers = (_to_numpy(kept) for kept, _ in training.kept.pairs)
+        state.update(flat=flat, flat_buffers=flat_buffers)
     return net_from_state(state, device=net.device)
 
 
 def go_on_from(net: Net, old: Net, *, with_optimizer: bool) -> bool:
-    """Give a new net the weights and the generator of an old one of its description.
+    """Copy the weights and the generator of an old net to a new one.
 
     Parameters
     ----------
     net, old : Net
-        The nets.
+        The nets, of the same description.
     with_optimizer : bool
-        Whether to go on with the old optimizer too, if it is of the same class.
+        Whether to copy the state of the optimizer too, if it is of the same class.
 
     Returns
     -------
     has_generator : bool
-        Whether the old net had a generator to go on with.
+        Whether the old net had a generator.
     """
     state = net_state(old, with_training=True)
     _load_weights(net, state)
@@ -185,21 +189,21 @@ def progress(net: Net, stopping: Stopping) -> dict[str, Any]:
     net : Net
         A net in training.
     stopping : Stopping
-        What stops it.
+        The rule that stops it.
 
     Returns
     -------
     state : dict
-        Of plain containers and numpy arrays.
+        The state, of plain containers and numpy arrays.
     """
-    pairs = [(_to_numpy(kept), _to_numpy(now)) for kept, now in net.kept_]
+    pairs = net.training_.kept.pairs
     return {
-        "weights": pairs,
+        "weights": [(_to_numpy(kept), _to_numpy(current)) for kept, current in pairs],
         "training": _training_state(net),
         "n_samples": net.n_samples_,
         "running": net.running_,
         "random_states": list(net.random_states),
-        "order": net.batches_.order,
+        "order": net.training_.order,
         "best": stopping.best,
         "n_stale": stopping.n_stale,
         "history": list(net.history),
@@ -207,18 +211,20 @@ def progress(net: Net, stopping: Stopping) -> dict[str, Any]:
 
 
 def resume(net: Net, stopping: Stopping, state: Mapping[str, Any]) -> None:
-    """Bring a training to where `progress` described it; its net has just started."""
-    for ours, theirs in zip(net.kept_, state["weights"], strict=True):
-        for own, array in zip(ours, theirs, strict=True):
-            own.copy_(_to_tensor(array))
+    """Restore a training that `progress` described; its net has just started."""
+    for tensors, arrays in zip(net.training_.kept.pairs, state["weights"], strict=True):
+        for tensor, array in zip(tensors, arrays, strict=True):
+            tensor.copy_(_to_tensor(array))
     training = state["training"]
     _load_optimizer(net, training)
     if training["generator"] is not None:
         net.module_.generator.set_state(_to_tensor(training["generator"]))
-    for own, then in zip(net.random_states, state["random_states"], strict=True):
-        own.set_state(then.get_state())  # it may be the user's
-    if state["order"] is not None:
-        net.batches_.order[...] = state["order"]
+    pairs = zip(net.random_states, state["random_states"], strict=True)
+    for random_state, saved in pairs:  # in place, since it may be the user's
+        random_state.set_state(saved.get_state())
+    order = net.training_.order
+    if order is not None:
+        order[...] = state["order"]
     net.n_samples_ = state["n_samples"]
     net.running_[:] = state["running"]
     stopping.best[:], stopping.n_stale[:] = state["best"], state["n_stale"]
@@ -227,7 +233,7 @@ def resume(net: Net, stopping: Stopping, state: Mapping[str, Any]) -> None:
 
 
 def member_net(net: Net, i: int) -> Net:
-    """Copy the i-th member into a net of its own, for prediction."""
+    """Copy the i-th member to a single net, for prediction."""
     member = net.module_.member(i)
     state = {
         "description": {**describe(net), **member.architecture.to_dict()},
@@ -238,8 +244,8 @@ def member_net(net: Net, i: int) -> Net:
     return net_from_state(state, device=net.device)
 
 
-def _training_state(net: Net) -> dict[str, Any] | None:
-    """Describe what further training goes on from; None if there is nothing."""
+def _training_state(net: Net) -> Mapping[str, Any] | None:
+    """Describe the state that further training continues from, if there is one."""
     if not net.n_epochs_:
         return net.loaded_training_
     generator = net.module_.generator.get_state() if net.draws_noise else None
@@ -249,7 +255,7 @@ def _training_state(net: Net) -> dict[str, Any] | None:
     return {
         "solver": _signature(net.optimizer_),
         "optimizer": _map(net.optimizer_.state_dict(), _to_numpy),
-        "reductions": net.reductions_.copy(),
+        "reductions": net.rates_.reductions.copy(),
         "n_epochs": net.n_epochs_,
         "generator": _to_numpy(generator),
         "average": _map(average, _to_numpy),
@@ -257,7 +263,7 @@ def _training_state(net: Net) -> dict[str, Any] | None:
 
 
 def _signature(optimizer) -> list[str]:
-    """Name the class, and which of its options are on: what its state holds."""
+    """Name an optimizer's class and its options that are on, which shape its state."""
     kind = type(optimizer)
     is_on = sorted(name for name, value in optimizer.defaults.items() if value)
     return [f"{kind.__qualname__} of {kind.__module__}", *is_on]
@@ -265,7 +271,7 @@ def _signature(optimizer) -> list[str]:
 
 def _fits(training: Mapping[str, Any], net: Net) -> bool:
     is_same_solver = training["solver"] == _signature(net.optimizer_)
-    return is_same_solver and len(training["reductions"]) == len(net.reductions_)
+    return is_same_solver and len(training["reductions"]) == len(net.rates_.reductions)
 
 
 def _load_optimizer(net: Net, training: Mapping[str, Any]) -> None:
@@ -274,7 +280,7 @@ def _load_optimizer(net: Net, training: Mapping[str, Any]) -> None:
     # of the first call
     for group in net.optimizer_.param_groups:
         group.update(net.optimizer_.defaults)
-    net.reductions_ = training["reductions"].copy()
+    net.rates_.reductions = training["reductions"].copy()
     net.n_epochs_ = training["n_epochs"]
     average = training.get("average")  # older states have none
     if net.average_ is not None and average is not None:
@@ -283,13 +289,13 @@ def _load_optimizer(net: Net, training: Mapping[str, Any]) -> None:
 
 def _load_weights(net: Net, state: Mapping[str, Any]) -> None:
     for name in ("flat", "flat_buffers"):
-        own, given = getattr(net.module_, name), _to_tensor(state[name])
-        if own.shape != given.shape:
+        tensor, values = getattr(net.module_, name), _to_tensor(state[name])
+        if tensor.shape != values.shape:
             raise ValueError(
-                f"{name} must be of shape {tuple(own.shape)}, however: "
-                f"{tuple(given.shape)}."
+                f"{name} must be of shape {tuple(tensor.shape)}, got "
+                f"{tuple(values.shape)}."
             )
-        own.copy_(given)
+        tensor.copy_(values)
     net.module_.eval()
 
 

@@ -1,4 +1,4 @@
-"""How many threads a step or a prediction takes."""
+"""Number of threads of a step or a prediction."""
 
 import functools
 import os
@@ -10,11 +10,11 @@ _ONE_THREAD_WORK = 10**7  # multiply-adds up to which one thread is best
 
 
 class threads_for:
-    """Run small work on one thread, since more only spin at barriers.
+    """Run small work on one thread, since more threads only spin at barriers.
 
-    The number is one of each Python thread, and is restored there. A thread that comes
-    to torch for the first time takes over the number set last, which may be the 1 of
-    small work elsewhere: it gets the number from before that.
+    torch keeps the number per Python thread, and it is restored there. A thread that
+    uses torch for the first time inherits the number that was set last, which may be 1
+    for small work elsewhere: it gets the number from before that work.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class threads_for:
 
     @staticmethod
     def forget() -> None:
-        """Start anew in a forked child: the threads that ran are not there."""
+        """Reset the state in a forked child, which has no threads of its parent."""
         threads_for._lock = threading.Lock()
         threads_for._n_running = 0
         torch.set_num_threads(1)
@@ -61,9 +61,9 @@ class threads_for:
 
 @functools.cache
 def _guard_forks() -> None:
-    """Let a process that is forked from now on take one thread of torch's.
+    """Set one thread in processes that are forked from now on.
 
-    It has none of its parent's threads, yet OpenMP would wait for them, for ever.
+    They have no threads of their parent, for which OpenMP would wait for ever.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=threads_for.forget)

@@ -1,4 +1,4 @@
-"""The states of the hidden units on data: which are dead, and which saturated."""
+"""Dead and saturated hidden units of a net on data."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sk_deep._engine.net import Net
+from sk_deep._engine.network_data import chunk_size
 from sk_deep._engine.state import net_from_state, net_state
 from sk_deep._engine.threads import threads_for
 
-_FLAT = 0.05  # part of the greatest slope that is as good as none
-_MOST = 0.9  # part of the rows on which a saturated unit is flat
+_FLAT = 0.05  # fraction of the greatest slope below which an activation is flat
+_MOST = 0.9  # fraction of the rows on which a saturated unit is flat
 _GRID = torch.linspace(-50.0, 50.0, 5001, dtype=torch.float64)
-_AT_THE_ENDS = _GRID.abs() >= 45.0  # several points: a wave is flat at some
-_BLOCK_ELEMENTS = 2**20
+_AT_THE_ENDS = _GRID.abs() >= 45.0  # several points: a sine is flat at some
+_BLOCK_ELEMENTS = 2**20  # values of an activation on the grid that are computed at once
 
 
 class UnitStates(NamedTuple):
@@ -24,7 +25,7 @@ class UnitStates(NamedTuple):
     Parameters
     ----------
     dead, saturated : ndarray of bool of shape (n_units,) or (n_members, n_units)
-        Which units are; see `unit_states`.
+        Whether each unit is dead, and whether it is saturated; see `unit_states`.
     """
 
     dead: NDArray
@@ -40,19 +41,19 @@ def unit_states(net: Net, X) -> list[UnitStates]:
     activation is 0 on all of them: no gradient reaches the weights that lead into it.
     It is *saturated* where its activation is flat at both ends, as tanh is, and the
     derivative is below 5 % of its greatest on at least 90 % of the rows. A unit may be
-    both. Of a maxout unit the derivative is the sum over its pieces.
+    both. The derivative of a maxout unit is the sum over its pieces.
 
     Parameters
     ----------
     net : Net
-        A trained net. It is left as it is: a copy computes.
+        A trained net; a copy of it computes.
     X : ndarray or CSR matrix of shape (n, n_features)
         Inputs, of float32 or float64.
 
     Returns
     -------
     states : list of UnitStates
-        Of each hidden layer, from the first to the last.
+        States of each hidden layer, from the first to the last.
 
     References
     ----------
@@ -63,7 +64,7 @@ def unit_states(net: Net, X) -> list[UnitStates]:
     neural networks", AISTATS 2010 (saturated units).
     """
     net = net_from_state(net_state(net, with_training=False), device=net.device)
-    n_rows = min(net.chunk_size(X.shape[1]), X.shape[0])
+    n_rows = min(chunk_size(net.module_.architecture, X.shape[1]), X.shape[0])
     with threads_for(net.module_.flat.numel() * n_rows):
         counts = [_Counts(layer.activation) for layer in net.module_.hidden_layers()]
         for batch in net.get_iterator(net.data(X)):
@@ -76,7 +77,7 @@ def unit_states(net: Net, X) -> list[UnitStates]:
 
 
 class _Counts:
-    """What is found out about the units of a layer, from chunk to chunk of rows.
+    """Statistics of the units of a layer, updated by chunks of rows.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ class _Counts:
         self.n_rows = 0
 
     def add(self, z: Tensor) -> None:
-        """Take note of rows, by their values z before the activation."""
+        """Add rows, by their values z before the activation."""
         h, slope = _values_and_slopes(self.activation, z)
         low, high = h.amin(dim=-2), h.amax(dim=-2)
         is_moved = (slope != 0).any(dim=-2)  # a slope that is not a number counts
@@ -103,14 +104,14 @@ class _Counts:
         self.n_rows += z.shape[-2]
 
     def states(self) -> UnitStates:
-        """Judge the units."""
+        """Compute the states of the units."""
         dead = (self.low == self.high) & ~self.is_moved
         saturated = self.n_flat >= _MOST * self.n_rows
         return UnitStates(dead.numpy(force=True), saturated.numpy(force=True))
 
 
 def _flat_below(activation: nn.Module, like: Tensor) -> Tensor:
-    """Find the slope below which each unit is flat; 0 if it is not so at both ends."""
+    """Compute the slope below which a unit is flat; 0 if it is not flat at an end."""
     slopes = torch.cat(list(_slopes_on_the_grid(activation, like)), dim=-2)
     slopes = slopes.nan_to_num(0.0, posinf=0.0)
     bound = _FLAT * slopes.amax(dim=-2)
@@ -127,7 +128,7 @@ def _slopes_on_the_grid(activation: nn.Module, like: Tensor) -> Iterator[Tensor]
 
 
 def _values_and_slopes(activation: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the units' values, and the absolute derivatives by their inputs."""
+    """Compute the units' values, and their absolute derivatives by the inputs."""
     z = z.detach().requires_grad_()
     h = activation(z.clone())  # which may be changed in place
     (slope,) = torch.autograd.grad(h.sum(), z)

@@ -189,7 +189,7 @@ def draws_noise(estimator) -> bool:
 def is_full_batch(estimator) -> bool:
     """Whether the solver takes the whole data at once; it need not be a legal one."""
     row = SOLVERS.get(estimator.solver) if isinstance(estimator.solver, str) else None
-    return row is not None and row.optimizer is None
+    return row is not None and row.full_batch
 
 
 def check_full_batch(estimator) -> None:

@@ -28,13 +28,14 @@ from sk_deep._engine.state import (
     progress,
     resume,
 )
+from sk_deep._engine.stopping import Stopping, ValidationScore, Verbose
 from sk_deep._estimator import checks, plan
 from sk_deep._estimator.inputs import CheckedRows, check_rows
 from sk_deep._estimator.plan import FitPlan
 from sk_deep._estimator.random_states import draw_random_states
 from sk_deep._estimator.result import FitResult, Records, StoppingState
 from sk_deep._estimator.scoring import validation_score
-from sk_deep._estimator.sklearn_callbacks import attributes, tell_callbacks
+from sk_deep._estimator.sklearn_callbacks import Tasks, attributes, tell_callbacks
 from sk_deep._estimator.validation import (
     Fold,
     Validation,
@@ -42,7 +43,7 @@ from sk_deep._estimator.validation import (
     check_validation_rows,
     choose_fold,
 )
-from sk_deep.callbacks import Checkpoint, Stopping, Tasks, ValidationScore, Verbose
+from sk_deep.callbacks import Checkpoint
 from sk_deep.exceptions import divergence, warn_user
 
 _ROWS_AT_ONCE = 2**14  # of rows left out that are predicted

@@ -17,10 +17,10 @@ from sk_deep._data.tensors import float_dtype
 from sk_deep._engine.data_parallel import ProcessGroup, process_group
 from sk_deep._engine.net import Net, make_net
 from sk_deep._engine.rates import StepSettings
+from sk_deep._engine.regularization import DropoutAnnealing, GradientClip, MaxNorm
 from sk_deep._estimator import checks
 from sk_deep._param_dicts import check_names, check_params
 from sk_deep.augmentation import Augment, get_augmentation
-from sk_deep.callbacks import DropoutAnnealing, GradientClip, MaxNorm
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
 from sk_deep.exceptions import warn_user
 from sk_deep.losses import get_loss

@@ -71,7 +71,7 @@ def _score_of_each(
 ) -> Callable[[Net], list[float] | NDArray]:
     scoring, outputs_of = estimators[0].scoring, outputs_of or _validation_outputs
     if scoring == "loss":
-        return lambda net: -net.epoch_values_["valid_loss"]
+        return lambda net: -net.training_.epoch_values["valid_loss"]
     if scoring is None:
         return _default_score(estimators, parts, outputs_of)
     scorer = get_scorer(scoring)
@@ -108,7 +108,7 @@ def _default_score(
 
 def _validation_outputs(net: Net, dtype: torch.dtype | None) -> NDArray:
     """Outputs of the epoch's validation, (n_members, n_rows, n_outputs)."""
-    raw = torch.cat(net.outputs_, dim=-2).to(dtype=dtype)
+    raw = torch.cat(net.training_.outputs, dim=-2).to(dtype=dtype)
     outputs = net.criterion_.inverse_link(raw).numpy(force=True)
     return outputs if outputs.ndim == 3 else outputs[np.newaxis]
 
@@ -144,7 +144,7 @@ def _scorer_score(
     def score(net: Net) -> NDArray:
         scores = np.full(len(parts), np.nan)
         outputs = outputs_of(net, dtype)
-        for i in np.flatnonzero(net.trained_[: len(parts)]).tolist():
+        for i in np.flatnonzero(net.training_.trained[: len(parts)]).tolist():
             if np.isfinite(outputs[i]).all():  # else on the way to a divergence
                 scores[i] = score_one(net, i, outputs[i])
         return scores

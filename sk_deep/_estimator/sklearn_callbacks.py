@@ -2,6 +2,12 @@
 
 import contextlib
 import copy
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.callback import CallbackContext
+from skorch.callbacks import Callback
 
 from sk_deep._compat import (
     PARENT_TASK,
@@ -11,7 +17,6 @@ from sk_deep._compat import (
     only_counts,
 )
 from sk_deep._estimator import plan
-from sk_deep.callbacks import Tasks
 
 # A progress bar is drawn ten times a second, and each task that it counts may take
 # 0.1 ms of several processes: shorter tasks would cost much, and nobody would see them.
@@ -71,6 +76,80 @@ def tell_callbacks(caller, trial, net, *, X, rows, sample_weight):
         tasks.end(lambda: attributes(copy.copy(trial)))
     finally:
         tasks.release()
+
+
+class Tasks(Callback):
+    """Call scikit-learn's callbacks at a fit, and at its epochs as subtasks.
+
+    It comes after `Stopping`, which keeps weights, and before the user's callbacks,
+    which may end the training. If a callback of scikit-learn asks to stop, every member
+    stops.
+
+    Parameters
+    ----------
+    context : CallbackContext
+        The root task, of the whole fit.
+    n_epochs : int
+        Epochs of a task.
+    **arguments : dict
+        Arguments of every hook: the estimator, X, y and metadata.
+
+    Attributes
+    ----------
+    snapshot : callable
+        Computes from the net the attributes of the estimator, as if the fit stopped
+        now.
+    """
+
+    def __init__(self, context: CallbackContext, n_epochs: int, **arguments) -> None:
+        self.context: Any = context
+        self.n_epochs = n_epochs
+        self.arguments = arguments
+        self.snapshot: Any = None
+        self._epoch: Any = None
+        self._n_left = n_epochs
+
+    def begin(self) -> None:
+        """Begin the task of the fit."""
+        self.context.call_on_fit_task_begin(**self.arguments)
+
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        """Begin a task, unless one has begun."""
+        if self._epoch is not None:
+            return
+        self._n_left = self.n_epochs
+        self._epoch = self.context.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(**self._arguments_at(net))
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """End the task with its last epoch, and perhaps the training."""
+        net.note_finished_epoch()  # an interrupt in a hook leaves this epoch
+        self._n_left -= 1
+        if self._n_left:
+            return
+        epoch, self._epoch = self._epoch, None
+        if epoch.call_on_fit_task_end(**self._arguments_at(net)):
+            net.running_[:] = False
+
+    def on_train_end(self, net, **kwargs) -> None:
+        """End an open task: of fewer epochs, or an iteration that L-BFGS gave up."""
+        if self._epoch is not None:
+            self._epoch.call_on_fit_task_end(estimator=self.arguments["estimator"])
+            self._epoch = None
+
+    def end(self, attributes: Callable[[], dict[str, Any]]) -> None:
+        """End the task of the fit, with the attributes of the fitted estimator."""
+        self.context.call_on_fit_task_end(
+            **self.arguments, reconstruction_attributes=attributes
+        )
+
+    def release(self) -> None:
+        """Release the data."""
+        self.context, self.arguments, self.snapshot = None, {}, None
+
+    def _arguments_at(self, net) -> dict[str, Any]:
+        now = functools.partial(self.snapshot, net)
+        return {**self.arguments, "reconstruction_attributes": now}
 
 
 def _metadata(rows, sample_weight):

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from skorch.callbacks import Callback
 
 from sk_deep._data.batches import Data
+from sk_deep._engine.compaction import continue_members
 from sk_deep._engine.net import Net
+from sk_deep._engine.stopping import Stopping, ValidationScore
 from sk_deep._engine.threads import threads_for
 from sk_deep._estimator import plan
 from sk_deep._estimator.plan import FitPlan
 from sk_deep._estimator.result import FitResult, Records, StoppingState
 from sk_deep._estimator.scoring import validation_score
 from sk_deep._stacks.members import Member, RowSelection, Source
-from sk_deep.callbacks import Stopping, ValidationScore
 
 _QUORUM = 3 / 4  # part of the members below which those that run move to a new stack
 
@@ -46,22 +47,22 @@ def train(members: Sequence[Member]) -> None:
     while running:
         net.start()
         if old is not None:
-            _go_on_from(net, old, stay)
+            continue_members(net, old, stay)
         # as one member alone: more threads would only spin between so many operations
         with threads_for(net.module_.flat.shape[-1] * net.batch_size):
             net.fit_loop(data, valid)
         for i in np.flatnonzero(~net.running_).tolist():
-            running[i].flat, running[i].flat_buffers = net.kept_of(i)
+            running[i].flat, running[i].flat_buffers = net.training_.kept.of(i)
         stay = np.flatnonzero(net.running_)
         running = [running[i] for i in stay]
         if running:
-            data = _stay(data, net.batches_.order, stay)
+            data = _stay(data, net.training_.order, stay)
             valid = None if valid is None else _stay(valid, valid.rows, stay)
             old, net = net, _make_net(running)
 
 
 def _side_by_side(members: Sequence[Member]) -> list[Member]:
-    """Order members so that those of one pace are side by side."""
+    """Sort members so that members of equal step settings are adjacent."""
     step_settings: list = []
     for member in members:
         if member.settings not in step_settings:
@@ -113,20 +114,21 @@ class _Ends(Stopping):
 
     def on_epoch_end(self, net, **kwargs) -> None:
         """Judge each running member, and stop those that have no epochs left."""
-        values = {name: own.tolist() for name, own in net.epoch_values_.items()}
+        epoch_values = net.training_.epoch_values
+        columns = {name: values.tolist() for name, values in epoch_values.items()}
         for i in np.flatnonzero(net.running_).tolist():
-            row = {name: column[i] for name, column in values.items()}
+            row = {name: column[i] for name, column in columns.items()}
             self.members[i].history.append(row)
         super().on_epoch_end(net, **kwargs)
         for i, member in enumerate(self.members):
             member.best, member.n_stale = float(self.best[i]), int(self.n_stale[i])
             if net.running_[i] and net.n_epochs_ >= member.settings.max_epochs:
-                net.finish(i)
+                net.running_[i] = False
                 member.has_converged = False
 
     def _diverge(self, net, member: int) -> None:
         self.members[member].has_diverged = True
-        net.finish(member)
+        net.running_[member] = False
 
 
 # ---- what a member comes to --------------------------------------------------------
@@ -276,39 +278,3 @@ def _of_rows(data: Data, rows: Sequence[NDArray], sets) -> Data:
     if len(rows) > 1:
         return data.with_rows(list(rows), sets)
     return data.with_rows(rows[0], None if sets is None else np.ravel(sets)[0])
-
-
-# ---- a smaller stack ---------------------------------------------------------------
-
-
-def _go_on_from(net: Net, old: Net, stay: NDArray) -> None:
-    """Go on where members of an old net stopped."""
-    for name in ("flat", "flat_buffers"):
-        new = getattr(net.module_, name)
-        new.copy_(getattr(old.module_, name)[stay].view_as(new))
-    for (kept, _), (old_kept, _) in zip(net.kept_, old.kept_, strict=True):
-        kept.copy_(old_kept[stay].view_as(kept))
-    net.module_.generator.set_state(old.module_.generator.get_state())
-    net.n_epochs_, net.n_samples_ = old.n_epochs_, old.n_samples_
-    if net.average_ is not None:
-        held = [values[stay] for values in old.average_.held]
-        net.average_.go_on_from(held, old.average_.n_steps)
-    for i, group in enumerate(net.groups_):
-        j = old.group_of(stay[group.start])
-        net.reductions_[i] = old.reductions_[j]
-        _go_on_stepping(net, i, old, j, stay[group] - old.groups_[j].start)
-
-
-def _go_on_stepping(net: Net, i: int, old: Net, j: int, stay: NDArray) -> None:
-    """Give a group of parameters the state of some members of an old group."""
-    new_group, old_group = (
-        one.optimizer_.param_groups[k] for one, k in ((net, i), (old, j))
-    )
-    pairs = zip(new_group["params"], old_group["params"], strict=True)
-    for new, before in pairs:
-        for name, value in old.optimizer_.state[before].items():
-            if isinstance(value, torch.Tensor):
-                is_of_members = net.solver.elementwise and value.shape == before.shape
-                value = value[stay].view_as(new) if is_of_members else value.clone()
-            net.optimizer_.state[new][name] = value
-    new_group.update({k: v for k, v in old_group.items() if k != "params"})

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sk_deep._engine.net import Net
+from sk_deep._engine.network_data import chunk_size
 from sk_deep._engine.state import net_from_state, net_state
 from sk_deep._engine.threads import threads_for
 from sk_deep.network import Hidden
@@ -130,7 +131,7 @@ def _first_line(layer: Hidden, n_units: int) -> Line:
 def _lines_through(net: Net, X: Any, lines: list[Line | None]) -> list[Line | None]:
     """Move lines to the mean of the layers' inputs, and scale their steps."""
     sums: list[Any] = [0.0] * len(lines)
-    n_rows = min(net.chunk_size(X.shape[1]), X.shape[0])
+    n_rows = min(chunk_size(net.module_.architecture, X.shape[1]), X.shape[0])
     with threads_for(net.module_.flat.numel() * n_rows):
         for batch in net.get_iterator(net.data(X)):
             x = net.module_.inputs(batch.pair[0])

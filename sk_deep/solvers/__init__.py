@@ -13,6 +13,7 @@ from sk_deep._compat import Interval
 from sk_deep.solvers._adasecant import AdaSecant
 from sk_deep.solvers._first_order import SGD, Adam, AdamW
 from sk_deep.solvers._lbfgs import minimize_lbfgs
+from sk_deep.solvers._lean import LeanOptimizer
 from sk_deep.solvers._per_member import make_optimizer
 from sk_deep.solvers._vsgd import VSGD
 
@@ -54,8 +55,8 @@ class Solver:
     leaves_inert : frozenset of str, default=frozenset()
         Learning-rate schedules that are accepted without effect, as in scikit-learn.
     constraints : mapping from str to list, default={}
-        Names that `solver_params` may hold, with scikit-learn's constraints on them.
-        Without any, the optimizer's signature has the names, and itself the rules.
+        Names that `solver_params` may hold, with scikit-learn's constraints. If empty,
+        the optimizer's signature has the names, and the optimizer checks the values.
     summary : str, default=""
         Its step, of the weights w, in a phrase.
     source : str, default=""
@@ -78,8 +79,18 @@ class Solver:
 
     @property
     def full_batch(self) -> bool:
-        """Whether a step takes the whole data, along searched lines."""
+        """Whether the solver searches on the whole data instead of taking steps."""
         return self.optimizer is None
+
+    @property
+    def steps_by_gradient(self) -> bool:
+        """Whether a step takes one gradient, of all parameters in one tensor."""
+        return not self.full_batch and self.elementwise and not self.needs_closure
+
+    @property
+    def is_lean(self) -> bool:
+        """Whether the optimizer has an `update` that runs without torch's wrappers."""
+        return self.optimizer is not None and issubclass(self.optimizer, LeanOptimizer)
 
     def legal_params(self, estimator: Any) -> set[str]:
         """List the names that `solver_params` may hold."""
@@ -92,7 +103,7 @@ class Solver:
 
 
 def get_solver(solver: str | type[Optimizer]) -> Solver:
-    """Look a name up in `SOLVERS`; an optimizer class is a row of its own.
+    """Look up a name in `SOLVERS`, or make a row for an optimizer class.
 
     Parameters
     ----------
@@ -102,14 +113,14 @@ def get_solver(solver: str | type[Optimizer]) -> Solver:
     Returns
     -------
     row : Solver
-        For a class, one that makes no assumption about it: the parameters stay tensors
-        of their own, and a step gets a closure.
+        For a class, a row without assumptions: the parameters stay separate tensors,
+        and a step gets a closure.
     """
     if isinstance(solver, str):
         return SOLVERS[solver]
     lr = inspect.signature(solver.__init__).parameters.get("lr")
     if lr is None:
-        raise ValueError(f"solver must be an optimizer with an lr, however: {solver=}.")
+        raise ValueError(f"solver must be an optimizer with an lr, got {solver!r}.")
     rate = 1e-3 if lr.default is lr.empty else float(lr.default)
     # alpha is the penalty; some classes would decay the biases too, by default
     names = inspect.signature(solver.__init__).parameters
@@ -190,8 +201,7 @@ SOLVERS: dict[str, Solver] = {
         "the gradient",
         source="I. Loshchilov and F. Hutter, "
         '"Decoupled weight decay regularization", ICLR 2019',
-        use="Where alpha shall regularise: as adam, but weights decay at a rate "
-        "of their own.",
+        use="To regularise by alpha: as adam, but weights decay at a separate rate.",
     ),
     "nadam": Solver(
         torch.optim.NAdam,
@@ -246,7 +256,7 @@ SOLVERS: dict[str, Solver] = {
         summary="w - g sqrt(d) / sqrt(v), with running means v of squared gradients "
         "and d of squared steps",
         source='M. Zeiler, "ADADELTA: an adaptive learning rate method", arXiv 2012',
-        use="Where no rate shall be tuned; slow near the minimum.",
+        use="Without tuning of the rate; slow near the minimum.",
     ),
     "vsgd": Solver(
         VSGD,
@@ -259,8 +269,7 @@ SOLVERS: dict[str, Solver] = {
         '"No more pesky learning rates", ICML 2013; T. Schaul and Y. LeCun, '
         '"Adaptive learning rates and parallelization for stochastic, sparse, '
         'non-smooth gradients", ICLR 2013',
-        use="Where no rate shall be tuned, and steps shall shrink as the noise of "
-        "the gradients tells.",
+        use="Without tuning of the rate; steps shrink with the noise of the gradients.",
     ),
     "adasecant": Solver(
         AdaSecant,
@@ -276,6 +285,6 @@ SOLVERS: dict[str, Solver] = {
         source="C. Gulcehre, M. Moczulski and Y. Bengio, "
         '"ADASECANT: robust adaptive secant method for stochastic gradient", '
         "arXiv 2014",
-        use="Where no rate shall be tuned, on noisy gradients.",
+        use="Without tuning of the rate, on noisy gradients.",
     ),
 }

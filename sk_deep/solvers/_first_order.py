@@ -134,12 +134,12 @@ class Adam(LeanOptimizer):
         Parameters
         ----------
         state_dict : dict
-            What `state_dict` gave; it may come from a file of a stranger.
+            A state of `state_dict`, perhaps from an untrusted file.
 
         Raises
         ------
         ValueError
-            If a moment is not of its parameter's shape: the kernel does not look.
+            If a moment is not of its parameter's shape, unchecked by the kernel.
         """
         super().load_state_dict(state_dict)
         for parameter, state in self.state.items():
@@ -147,12 +147,12 @@ class Adam(LeanOptimizer):
                 if state[name].shape != parameter.shape:
                     raise ValueError(
                         f"{name} of Adam must be of shape {tuple(parameter.shape)}, "
-                        f"however: {tuple(state[name].shape)}."
+                        f"got {tuple(state[name].shape)}."
                     )
             state["step"] = _new_step(parameter)
 
     def _corrected(self, eps: float, beta_2_t: float) -> float:
-        """Turn `eps` into what the kernel adds, after the bias correction."""
+        """Convert `eps` to the value that the kernel adds after the bias correction."""
         return eps / (1 - beta_2_t) ** 0.5
 
     def _moments(self) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def minimize_lbfgs(
     """
     is_stopped = False
 
-    def told(parameters: NDArray) -> None:
+    def end_iteration(parameters: NDArray) -> None:
         nonlocal is_stopped
         try:
             callback(parameters)
@@ -71,7 +71,7 @@ def minimize_lbfgs(
         start,
         method="L-BFGS-B",
         jac=True,
-        callback=told,
+        callback=end_iteration,
         options={
             "maxfun": max_fun,
             "maxiter": max_iter,
@@ -79,7 +79,7 @@ def minimize_lbfgs(
             **options,
         },
     )
-    # who stops a search does not ask whether it has converged
+    # a search that the callback stops is not checked for convergence
     n_iter = (
         result.nit if is_stopped else check_optimize_result("lbfgs", result, max_iter)
     )

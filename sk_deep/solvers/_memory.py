@@ -21,7 +21,7 @@ def update_means(
 
 
 def deviates(value: Tensor, mean: Tensor, mean_square: Tensor) -> Tensor:
-    """Tell which values lie more than two standard deviations from their mean."""
+    """Whether values lie more than two standard deviations from their mean."""
     variance = (mean_square - mean.square()).clamp_(min=0)
     return (value - mean).square() > 4 * variance
 

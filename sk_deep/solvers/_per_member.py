@@ -1,4 +1,4 @@
-"""One optimizer per member, of classes that know no groups of parameters."""
+"""One optimizer per member, for classes without parameter groups."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 
 
 class PerMember:
-    """Optimizers that step one after the other, as one.
+    """Optimizers that step one after another, with the interface of one.
 
     Some classes, such as `torch.optim.LBFGS`, refuse the groups that a stack has, one
     for each member.
@@ -25,7 +25,9 @@ class PerMember:
     @property
     def param_groups(self) -> list[dict[str, Any]]:
         """The groups of all optimizers."""
-        return [group for one in self.optimizers for group in one.param_groups]
+        return [
+            group for optimizer in self.optimizers for group in optimizer.param_groups
+        ]
 
     def step(self, closure: Callable[[], Any]) -> None:
         """Take a step of each; to each the others' losses are constants.
@@ -35,12 +37,12 @@ class PerMember:
         closure : callable
             Computes the sum of the members' losses, and the gradients.
         """
-        for one in self.optimizers:
-            one.step(closure)
+        for optimizer in self.optimizers:
+            optimizer.step(closure)
 
     def state_dict(self) -> dict[str, Any]:
         """Describe the states of all optimizers."""
-        return {"members": [one.state_dict() for one in self.optimizers]}
+        return {"members": [optimizer.state_dict() for optimizer in self.optimizers]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the states that `state_dict` described.
@@ -50,8 +52,8 @@ class PerMember:
         state : dict
             The description.
         """
-        for one, part in zip(self.optimizers, state["members"], strict=True):
-            one.load_state_dict(part)
+        for optimizer, part in zip(self.optimizers, state["members"], strict=True):
+            optimizer.load_state_dict(part)
 
 
 def make_optimizer(
@@ -84,8 +86,8 @@ def make_optimizer(
         return _make_for_members(optimizer, groups, **kwargs)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{optimizer.__name__} does not take its solver_params or its rate, "
-            f"however: {kwargs}. It says: {error}"
+            f"solver_params and learning_rate_init must be arguments of "
+            f"{optimizer.__name__}, got {kwargs}: {error}"
         ) from error
 
 

@@ -82,7 +82,7 @@ class VSGD(BareOptimizer):
         eps: float = 1e-8,
     ) -> None:
         if n_start < 1:
-            raise ValueError(f"n_start must be at least 1, however: {n_start=}.")
+            raise ValueError(f"n_start must be at least 1, got {n_start}.")
         defaults = {"lr": lr, "n_start": n_start, "slow_start": slow_start, "eps": eps}
         super().__init__(params, defaults)
 
@@ -102,7 +102,7 @@ class VSGD(BareOptimizer):
             The loss at the parameters before the step.
         """
         if closure is None:
-            raise ValueError("VSGD needs a closure, however: closure=None.")
+            raise ValueError("VSGD needs a closure, got closure=None.")
         closure = torch.enable_grad()(closure)
         loss = closure()
         leaves = [

@@ -258,13 +258,13 @@ def kill_while_fitting(n, folder):
 
 PLACES = {
     "optimizer": "sk_deep._engine.net.Net.train_step",
-    "gradient": "sk_deep._engine.net.Net.gradient",
+    "gradient": "sk_deep._engine.objective.Objective.gradient",
     "validation": "sk_deep._engine.net.Net.validation_step",
-    "score": "sk_deep.callbacks.ValidationScore.on_epoch_end",
-    "stopping": "sk_deep.callbacks.Stopping.on_epoch_end",
+    "score": "sk_deep._engine.stopping.ValidationScore.on_epoch_end",
+    "stopping": "sk_deep._engine.stopping.Stopping.on_epoch_end",
     "history": "sk_deep._engine.net.Net.record",
     "rates": "sk_deep._engine.net.Net._set_rates",
-    "kept weights": "sk_deep._engine.net.Net.keep",
+    "kept weights": "sk_deep._engine.kept_weights.KeptWeights.keep",
     "end of the epoch": "sk_deep._engine.net.Net.end_epoch",
     "batches": "sk_deep._data.batches.Batches.__iter__",
 }

@@ -202,7 +202,7 @@ def test_workers_share_a_folder(search, digits, tmp_path):
     ("params", "text"),
     [
         ({"solver": "lbfgs"}, "however: solver='lbfgs'"),
-        ({"random_state": None}, r"however: random_state=None, fit\."),
+        ({"random_state": None}, r"got random_state=None in fit\."),
         ({"callbacks": [Checkpoint("folder", every=0)]}, "every must be an integer"),
         ({"callbacks": [Checkpoint("folder", every=1.5)]}, "every must be an integer"),
     ],
@@ -217,5 +217,5 @@ def test_what_cannot_resume_is_refused(params, text, digits, tmp_path, monkeypat
 def test_partial_fit_is_refused(digits, tmp_path):
     X, y = digits
     model = MLPClassifier(**SHORT, callbacks=[Checkpoint(tmp_path)])
-    with pytest.raises(ValueError, match=r"is for fit .*partial_fit\."):
+    with pytest.raises(ValueError, match=r"needs fit .* in partial_fit\."):
         model.partial_fit(X, y, classes=np.unique(y))

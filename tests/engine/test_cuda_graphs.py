@@ -171,7 +171,7 @@ def test_fits(params, digits, monkeypatch):
     model = MLPClassifier(**params, max_iter=3, random_state=0, dtype="float64")
     expected = model.fit(*digits).predict_proba(digits[0])
     monkeypatch.setattr(
-        "sk_deep._engine.net.choose_gradient",
+        "sk_deep._engine.training.choose_gradient",
         lambda *args: Graphed(gradients.choose_gradient(*args), FakeGraph),
     )
     found = model.fit(*digits).predict_proba(digits[0])

@@ -131,9 +131,9 @@ def test_an_accelerator_of_one_process_changes_nothing():
         (
             {"distributed_type": SimpleNamespace(name="FSDP")},
             {},
-            "share their batches.*distributed_type",
+            "share batches.*distributed_type",
         ),
-        ({"num_processes": 2}, {}, "one of this process.*n_jobs"),
+        ({"num_processes": 2}, {}, "made in this process.*n_jobs"),
         ({}, {"device": "cpu"}, "device must be 'auto' with an accelerator"),
     ],
 )

@@ -47,7 +47,7 @@ def graphs(monkeypatch):
         ways.append(gradients.choose_gradient(*args))
         return ways[-1]
 
-    monkeypatch.setattr("sk_deep._engine.net.choose_gradient", choose_gradient)
+    monkeypatch.setattr("sk_deep._engine.training.choose_gradient", choose_gradient)
     return ways
 
 

@@ -10,6 +10,7 @@ from scipy import special
 from torch import nn
 
 from sk_deep import MLPClassifier, MLPRegressor
+from sk_deep._engine.network_data import chunk_size
 from sk_deep._engine.unit_states import unit_states
 
 N = 60
@@ -205,7 +206,7 @@ def test_sparse_rows_and_many_chunks(dtype, rng):
     )
     model.fit(X, y)
     model.intercepts_[0][:200] = rng.normal(-0.3, 0.1, size=200)
-    assert model.net_.chunk_size(X.shape[1]) < X.shape[0]
+    assert chunk_size(model.net_.module_.architecture, X.shape[1]) < X.shape[0]
     z = X.toarray() @ model.coefs_[0] + model.intercepts_[0]
     (states,) = unit_states(model.net_, X)
     assert 0 < states.dead.sum() < 300

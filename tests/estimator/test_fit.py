@@ -418,7 +418,7 @@ def test_dtype_is_chosen_by_the_size_of_a_step(digits):
 def test_chunks_do_not_change_predictions(digits, monkeypatch, proba):
     X, y = digits
     model = MLPClassifier(**PARAMS).fit(X, y)
-    monkeypatch.setattr("sk_deep._engine.net._CHUNK_ELEMENTS", 75 * 64)
+    monkeypatch.setattr("sk_deep._engine.network_data._CHUNK_ELEMENTS", 75 * 64)
     assert model.net_.chunk_size(X.shape[1]) == 72
     np.testing.assert_allclose(model.predict_proba(X), proba, rtol=1e-6)
 

@@ -8,7 +8,8 @@ import torch
 from skorch.callbacks import Callback
 
 from sk_deep import MLPClassifier, MLPRegressor
-from sk_deep.callbacks import GradientClip, LayerMonitor, MaxNorm
+from sk_deep._engine.regularization import GradientClip, MaxNorm
+from sk_deep.callbacks import LayerMonitor
 from sk_deep.network import MLP
 from sk_deep.solvers import SOLVERS
 
@@ -374,7 +375,7 @@ def test_monitor_watches_and_changes_nothing(solver, data):
 
 
 def test_monitor_needs_steps(data):
-    with pytest.raises(ValueError, match="LayerMonitor watches the steps of a stoch"):
+    with pytest.raises(ValueError, match="LayerMonitor needs a stochastic solver"):
         _fit(data, solver="lbfgs", callbacks=[LayerMonitor()])
 
 

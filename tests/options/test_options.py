@@ -185,7 +185,10 @@ ILLEGAL = [
     ({"solver": "lbfgs", "solver_params": {"maxcor": 0}}, "'maxcor' parameter"),
     ({"solver": "lbfgs", "scoring": "loss", "early_stopping": True}, "early stopping"),
     ({"solver": "vsgd", "solver_params": {"slow_start": -1}}, "'slow_start' parameter"),
-    ({"solver": "adadelta", "solver_params": {"rho": "x"}}, "does not take its solver"),
+    (
+        {"solver": "adadelta", "solver_params": {"rho": "x"}},
+        "must be arguments of Adadelta",
+    ),
     ({"solver": torch.optim.SGD, "solver_params": {"momentum": -1}}, "does not take"),
     ({"learning_rate": lambda progress: np.nan}, "finite factors >= 0"),
     ({"learning_rate": lambda progress: None}, "finite factors >= 0"),
@@ -196,7 +199,7 @@ ILLEGAL = [
     ({"augmentation": "noise", "augmentation_params": {1: 2}}, "may hold"),
     (
         {"augmentation": lambda X, y, generator: (X, X[..., :3])},
-        r"probabilities of 10 classes, however: y is of shape \(200, 3\)",
+        r"probabilities of 10 classes, got y of shape \(200, 3\)",
     ),
     ({"callbacks": [3]}, "callbacks must be skorch's"),
     ({"device": "nowhere"}, "device must be 'auto' or a device of torch"),

@@ -30,7 +30,7 @@ class Rates(Callback):
 
     def on_batch_begin(self, net, training=False, **kwargs):
         if training:
-            self.values.append(float(net.rates_.mean()))
+            self.values.append(float(net.rates_.values.mean()))
             self.acting.append([group["lr"] for group in net.optimizer_.param_groups])
 
 

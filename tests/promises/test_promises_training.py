@@ -209,7 +209,7 @@ def test_promise_65_threads_and_chunks_change_little(monkeypatch):
         torch.set_num_threads(n)
         np.testing.assert_allclose(model.predict_proba(many), expected, atol=1e-5)
     torch.set_num_threads(n_threads)
-    monkeypatch.setattr("sk_deep._engine.net._CHUNK_ELEMENTS", 1)
+    monkeypatch.setattr("sk_deep._engine.network_data._CHUNK_ELEMENTS", 1)
     np.testing.assert_allclose(model.predict_proba(many), expected, atol=1e-5)
 
 
