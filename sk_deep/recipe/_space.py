@@ -8,24 +8,12 @@ from scipy.stats import loguniform
 from sklearn.base import clone
 
 from sk_deep._estimator import checks
+from sk_deep._estimator.parameters import PARAMETERS
 from sk_deep.recipe._moves import MOVES, Facts, is_same, may_skip, present_rate
 
-# Numbers whose logarithm counts: what a search covers at least, and the factor by which
-# a neighbour differs in one standard deviation.
-_RANGES = {"learning_rate_init": (1e-4, 1e-1, 2.0), "alpha": (1e-5, 1.0, 6.0)}
-# What is set back beside what, where it would not go with other values.
-_BESIDE = {
-    "loss_params": {"loss"},
-    "maxout_pieces": {"activation"},
-    "dropout_type": {"activation", "dropout"},
-    "dropout_params": {"activation", "dropout"},
-    "solver_params": {"solver"},
-    "schedule_params": {"learning_rate"},
-    "augmentation_params": {"augmentation"},
-    "n_hidden_layers": {"hidden_layer_sizes"},
-}
-# More of these is dearer, and worth it only where it is asked for.
-_COSTS = {"max_iter", "max_fun"}
+_RANGES = {n: row.search_range for n, row in PARAMETERS.items() if row.search_range}
+# Parameters that are reset beside new values of others.
+_RESET = {name: row.reset_with for name, row in PARAMETERS.items() if row.reset_with}
 _UNITS = (50,)  # where a network has no hidden layer
 # What usually does well together, the plainest first: steep activations, solvers that
 # adapt, rates that fall, small batches, noise that keeps the network from learning the
@@ -90,7 +78,7 @@ class Space:
         solvers = MOVES["solver"].grid(network, facts)["solver"]
         for solver in solvers if checks.is_full_batch(network) else [None, *solvers]:
             self._add_moves(network, solver)
-        for name in self.values.keys() - _BESIDE.keys():
+        for name in self.values.keys() - _RESET.keys():
             if name != "solver" or not checks.is_full_batch(network):
                 self._add(name, [_own(network, name)])
         self._leave_what_can_skip()
@@ -103,11 +91,11 @@ class Space:
                 self._add(name, values)
 
     def _add(self, name: str, values: list) -> None:
+        if PARAMETERS[name].is_cost:
+            return
         if name in _RANGES:
             bounds = self.ranges.get(name, _RANGES[name][:2])
             self.ranges[name] = min(*bounds, *values), max(*bounds, *values)
-            return
-        if name in _COSTS:
             return
         known = self.values.setdefault(name, [])
         known += [one for one in values if not any(is_same(one, k) for k in known)]
@@ -137,7 +125,7 @@ class Space:
     def holds(self, parameters: dict[str, Any]) -> bool:
         """Whether all of some values are in the space; epochs are free."""
         for name, value in parameters.items():
-            if name in _COSTS:
+            if PARAMETERS[name].is_cost:
                 continue
             if name in self.ranges:
                 low, high = self.ranges[name]
@@ -215,7 +203,7 @@ class Space:
             return {}
         changed = {
             name: _own(other, name)
-            for name in sorted((self.values.keys() | self.ranges) - _BESIDE.keys())
+            for name in sorted((self.values.keys() | self.ranges) - _RESET.keys())
             if not is_same(_own(network, name), _own(other, name))
             and random_state.randint(2)
         }
@@ -250,15 +238,15 @@ class Space:
 
     def _set_back(self, changed: dict[str, Any]) -> dict[str, Any]:
         """Set back what may not go with new values."""
-        for name, beside in _BESIDE.items():
-            if name in self.values and beside & changed.keys():
+        for name, others in _RESET.items():
+            if name in self.values and changed.keys() & others:
                 changed[name] = self.values[name][0]
         return changed
 
     def _acting(self, network) -> list[str]:
         """List the parameters that act beside the present ones."""
         grids = [move.grid(network, self.facts) for move in MOVES.values()]
-        names = {name for grid in grids for name in grid} - _BESIDE.keys()
+        names = {name for grid in grids for name in grid} - _RESET.keys()
         several = {name for name, values in self.values.items() if len(values) > 1}
         return sorted(names & (several | self.ranges.keys()))
 
@@ -266,7 +254,7 @@ class Space:
         own = _own(network, name)
         if name in self.ranges:
             low, high = self.ranges[name]
-            step = _RANGES[name][2] ** random_state.standard_normal()
+            step = _RANGES[name].step ** random_state.standard_normal()
             return float(f"{np.clip(max(own, low) * step, low, high):.2g}")
         others = [one for one in self.values[name] if not is_same(one, own)]
         return others[random_state.randint(len(others))]

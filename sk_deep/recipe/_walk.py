@@ -18,7 +18,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import ParameterGrid
 
 from sk_deep._estimator.finding import find_network
-from sk_deep._stacks.members import freeze
+from sk_deep._stacks.compatibility import freeze
 from sk_deep.recipe._moves import (
     MOVES,
     TESTING,
