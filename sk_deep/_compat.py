@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from types import CellType
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -72,8 +73,7 @@ def replace_executor(evaluate_candidates: Callable, wrap: Callable) -> None:
     wrap : callable
         Makes the other executor from that one.
     """
-    names = evaluate_candidates.__code__.co_freevars
-    cell = evaluate_candidates.__closure__[names.index("parallel")]
+    cell = _closure_of(evaluate_candidates)["parallel"]
     cell.cell_contents = wrap(cell.cell_contents)
 
 
@@ -92,15 +92,20 @@ def given_to(evaluate_candidates: Callable) -> tuple[Any, Any, dict[str, Any]]:
     fit_params : dict
         What the estimator's fit is passed beside them.
     """
-    names = evaluate_candidates.__code__.co_freevars
-    cells = dict(zip(names, evaluate_candidates.__closure__, strict=True))
+    cells = _closure_of(evaluate_candidates)
     X, y, options = (
         cells[name].cell_contents for name in ("X", "y", "fit_and_score_kwargs")
     )
     return X, y, options["fit_params"]
 
 
-def constraints_of(search: type) -> dict:
+def _closure_of(function: Callable) -> dict[str, CellType]:
+    """Take the variables that a function closes over, by name."""
+    names = function.__code__.co_freevars
+    return dict(zip(names, function.__closure__ or (), strict=True))
+
+
+def constraints_of(search: type[BaseSearchCV]) -> dict[str, list]:
     """Take scikit-learn's constraints on the parameters of a search."""
     return search._parameter_constraints
 

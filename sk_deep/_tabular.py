@@ -1,7 +1,7 @@
 """The estimators for raw tables: a stack of small networks, with strong defaults."""
 
-import inspect
 from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -12,11 +12,19 @@ from sk_deep._estimator.base import BaseMLP
 from sk_deep._estimator.base_classifier import BaseMLPClassifier
 from sk_deep._estimator.base_regressor import BaseMLPRegressor
 from sk_deep._regressor import MLPRegressor
+from sk_deep._typing import (
+    Columns,
+    Floats,
+    Ints,
+    NetworkDtype,
+    RandomStateLike,
+    ScoreFunction,
+)
 
 _MOST_IN_BATCH = 256
 _MANY_ROWS, _IN_BATCH_OF_MANY = 20_000, 512
 
-# What the recipe fixes, of the parameters of a network.
+# Parameters of a network that have other values than by default.
 _RECIPE = {
     "solver": "adamw",
     "beta_2": 0.99,
@@ -55,16 +63,16 @@ class BaseTabularMLP(BaseMLP):
         output.bias.data.copy_(torch.from_numpy(constant))
 
 
-def _by_recipe(network: type) -> Callable[[type], type]:
+Tabular = TypeVar("Tabular", bound=type[BaseTabularMLP])
+
+
+def _by_recipe(network: type[BaseMLP]) -> Callable[[Tabular], Tabular]:
     """Fix the parameters of a network that a class's constructor does not take."""
 
-    def fix(kind: type) -> type:
-        own = inspect.signature(kind).parameters
-        for name, parameter in inspect.signature(network).parameters.items():
-            if name not in own and not hasattr(kind, name):
-                setattr(kind, name, _RECIPE.get(name, parameter.default))
-        rules = network._parameter_constraints
-        kind._parameter_constraints = {name: rules[name] for name in own}
+    def fix(kind: Tabular) -> Tabular:
+        for name, default in network._parameter_defaults.items():
+            if name not in kind._parameter_defaults and not hasattr(kind, name):
+                setattr(kind, name, _RECIPE.get(name, default))
         return kind
 
     return fix
@@ -256,47 +264,28 @@ class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
     def __init__(
         self,
         *,
-        n_members=8,
-        hidden_layer_sizes=(64, 64, 64),
-        learning_rate_init=3e-3,
-        alpha=0.1,
-        dropout=0.1,
-        n_bins="auto",
-        max_iter=200,
-        n_iter_no_change=6,
-        batch_size="auto",
-        categorical_features="from_dtype",
-        min_frequency=2,
-        max_one_hot=32,
-        class_weight=None,
-        scoring="loss",
-        n_folds="auto",
-        weight_averaging=2.0,
-        random_state=None,
-        device="auto",
-        dtype="float32",
-        verbose=False,
-    ):
-        self.n_members = n_members
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.learning_rate_init = learning_rate_init
-        self.alpha = alpha
-        self.dropout = dropout
-        self.n_bins = n_bins
-        self.max_iter = max_iter
-        self.n_iter_no_change = n_iter_no_change
-        self.batch_size = batch_size
-        self.categorical_features = categorical_features
-        self.min_frequency = min_frequency
-        self.max_one_hot = max_one_hot
-        self.class_weight = class_weight
-        self.scoring = scoring
-        self.n_folds = n_folds
-        self.weight_averaging = weight_averaging
-        self.random_state = random_state
-        self.device = device
-        self.dtype = dtype
-        self.verbose = verbose
+        n_members: int = 8,
+        hidden_layer_sizes: int | Ints = (64, 64, 64),
+        learning_rate_init: float | Literal["auto"] = 3e-3,
+        alpha: float = 0.1,
+        dropout: float | Floats = 0.1,
+        n_bins: int | Literal["auto"] = "auto",
+        max_iter: int = 200,
+        n_iter_no_change: float = 6,
+        batch_size: int | Literal["auto"] = "auto",
+        categorical_features: Literal["from_dtype"] | Columns | None = "from_dtype",
+        min_frequency: int = 2,
+        max_one_hot: int = 32,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        scoring: str | ScoreFunction | None = "loss",
+        n_folds: int | Literal["auto"] | None = "auto",
+        weight_averaging: float | None = 2.0,
+        random_state: RandomStateLike = None,
+        device: str = "auto",
+        dtype: NetworkDtype = "float32",
+        verbose: bool | int = False,
+    ) -> None:
+        self._take(locals())
 
 
 @_by_recipe(MLPRegressor)
@@ -482,42 +471,24 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
     def __init__(
         self,
         *,
-        n_members=8,
-        hidden_layer_sizes=(64, 64, 64),
-        learning_rate_init=3e-3,
-        alpha=0.1,
-        dropout=0.0,
-        n_bins="auto",
-        max_iter=200,
-        n_iter_no_change=6,
-        batch_size="auto",
-        categorical_features="from_dtype",
-        min_frequency=2,
-        max_one_hot=32,
-        scoring="loss",
-        n_folds="auto",
-        weight_averaging=2.0,
-        random_state=None,
-        device="auto",
-        dtype="float32",
-        verbose=False,
-    ):
-        self.n_members = n_members
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.learning_rate_init = learning_rate_init
-        self.alpha = alpha
-        self.dropout = dropout
-        self.n_bins = n_bins
-        self.max_iter = max_iter
-        self.n_iter_no_change = n_iter_no_change
-        self.batch_size = batch_size
-        self.categorical_features = categorical_features
-        self.min_frequency = min_frequency
-        self.max_one_hot = max_one_hot
-        self.scoring = scoring
-        self.n_folds = n_folds
-        self.weight_averaging = weight_averaging
-        self.random_state = random_state
-        self.device = device
-        self.dtype = dtype
-        self.verbose = verbose
+        n_members: int = 8,
+        hidden_layer_sizes: int | Ints = (64, 64, 64),
+        learning_rate_init: float | Literal["auto"] = 3e-3,
+        alpha: float = 0.1,
+        dropout: float | Floats = 0.0,
+        n_bins: int | Literal["auto"] = "auto",
+        max_iter: int = 200,
+        n_iter_no_change: float = 6,
+        batch_size: int | Literal["auto"] = "auto",
+        categorical_features: Literal["from_dtype"] | Columns | None = "from_dtype",
+        min_frequency: int = 2,
+        max_one_hot: int = 32,
+        scoring: str | ScoreFunction | None = "loss",
+        n_folds: int | Literal["auto"] | None = "auto",
+        weight_averaging: float | None = 2.0,
+        random_state: RandomStateLike = None,
+        device: str = "auto",
+        dtype: NetworkDtype = "float32",
+        verbose: bool | int = False,
+    ) -> None:
+        self._take(locals())

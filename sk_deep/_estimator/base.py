@@ -1,6 +1,5 @@
 """The abstract estimator: its public methods and its state."""
 
-import inspect
 from abc import abstractmethod
 from typing import Any
 
@@ -265,8 +264,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
     def __setstate__(self, state):
         state = dict(state)
         self._check_version(state.pop(_VERSION, "unknown"))
-        for name, parameter in inspect.signature(type(self)).parameters.items():
-            state.setdefault(name, parameter.default)  # one that came later
+        state = {**self._parameter_defaults, **state}  # some came later
         network = state.pop("_net_state", None)
         if network is not None:
             check_state(network)

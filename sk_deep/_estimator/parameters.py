@@ -1,9 +1,15 @@
-"""The constructor parameters that the estimators share, and the rules on each."""
+"""PARAMETERS: one row per constructor parameter of the estimators."""
 
-from abc import ABC, abstractmethod
+import enum
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import ClassifierMixin
+from skorch.callbacks import Callback
 
 from sk_deep._compat import (
     HasMethods,
@@ -12,219 +18,273 @@ from sk_deep._compat import (
     Options,
     StrOptions,
 )
+from sk_deep._engine.regularization import GradientClip, MaxNorm
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
 from sk_deep.encodings import NUMERICAL_EMBEDDINGS, SCALINGS
 from sk_deep.initializers import INITIALIZERS
+from sk_deep.losses import losses_on
 from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.schedules import SCHEDULES
 from sk_deep.solvers import SOLVERS
 
 
-class Parameters(KnowsItsParameters, ABC):
-    """The parameters, with scikit-learn's constraints on single values.
+class InStack(enum.Enum):
+    """How the members of one stack of networks may differ in a parameter."""
 
-    What goes with what is checked in `_options`.
+    SAME = enum.auto()  # all members have one value
+    OWN = enum.auto()  # each member has its own value
+    OWN_IF_ON = enum.auto()  # each has its own value, if it is inert for none or all
+    ALONE = enum.auto()  # a value that is not inert makes the fit go alone
+    UNUSED = enum.auto()  # without effect in a stack
+
+
+class ActsOn(enum.Enum):
+    """What has to be there for a parameter to have an effect."""
+
+    HIDDEN_LAYERS = enum.auto()
+    CATEGORIES = enum.auto()
+    EARLY_STOPPING = enum.auto()
+
+
+class SearchRange(NamedTuple):
+    """Numbers that the recipe searches on a logarithmic scale.
+
+    Parameters
+    ----------
+    low, high : float
+        Bounds of what a search covers at least.
+    step : float
+        Factor by which a neighbour differs in one standard deviation.
     """
 
-    _parameter_constraints: dict = {
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "activation": [StrOptions(set(ACTIVATIONS)), "array-like", callable],
-        "solver": [StrOptions(set(SOLVERS)), callable],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "learning_rate": [StrOptions(set(SCHEDULES)), callable],
-        "learning_rate_init": [
-            Interval(Real, 0, None, closed="neither"),
-            StrOptions({"auto"}),
-        ],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "n_hidden_layers": [Interval(Integral, 1, None, closed="left")],
-        "maxout_pieces": [Interval(Integral, 2, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
-        "input_dropout": [Interval(Real, 0, 1, closed="left")],
-        "dropout_type": [StrOptions(set(DROPOUTS))],
-        "dropout_params": [dict, None],
-        "dropout_schedule": [StrOptions(set(DROPOUT_SCHEDULES))],
-        "normalization": [StrOptions(set(NORMALIZATIONS)), None],
-        "residual": ["boolean"],
-        "weight_init": [StrOptions(set(INITIALIZERS))],
-        "loss_params": [dict, None],
-        "solver_params": [dict, None],
-        "schedule_params": [dict, None],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "max_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
-        "augmentation": [StrOptions(set(AUGMENTATIONS)), callable, None],
-        "augmentation_params": [dict, None],
-        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
-        "max_one_hot": [Interval(Integral, 0, None, closed="left")],
-        "embedding_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "min_frequency": [Interval(Integral, 1, None, closed="left")],
-        "missing": [StrOptions({"error", "impute"})],
-        "numerical_scaling": [StrOptions(set(SCALINGS)), None],
-        "numerical_embedding": [StrOptions(set(NUMERICAL_EMBEDDINGS)), None],
-        "n_bins": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "scoring": [str, callable, None],
-        "n_members": [Interval(Integral, 1, None, closed="left")],
-        "n_folds": [
-            StrOptions({"auto"}),
-            Interval(Integral, 2, None, closed="left"),
-            None,
-        ],
-        "weight_averaging": [Interval(Real, 0, None, closed="neither"), None],
-        "callbacks": [list, None],
-        "device": [str],
-        "dtype": [StrOptions({"auto", "float32", "float64"})],
-        "accelerator": [HasMethods(["reduce"]), None],
-    }
+    low: float
+    high: float
+    step: float
 
-    @abstractmethod
-    def __init__(
-        self,
-        *,
-        hidden_layer_sizes,
-        activation,
-        solver,
-        alpha,
-        batch_size,
-        learning_rate,
-        learning_rate_init,
-        power_t,
-        max_iter,
-        shuffle,
-        random_state,
-        tol,
-        verbose,
-        warm_start,
-        momentum,
-        nesterovs_momentum,
-        early_stopping,
-        validation_fraction,
-        beta_1,
-        beta_2,
-        epsilon,
-        n_iter_no_change,
-        max_fun,
-        n_hidden_layers,
-        maxout_pieces,
-        dropout,
-        input_dropout,
-        dropout_type,
-        dropout_params,
-        dropout_schedule,
-        normalization,
-        residual,
-        weight_init,
-        loss,
-        loss_params,
-        solver_params,
-        schedule_params,
-        l1_ratio,
-        max_norm,
-        gradient_clip,
-        augmentation,
-        augmentation_params,
-        categorical_features,
-        max_one_hot,
-        embedding_size,
-        min_frequency,
-        missing,
-        numerical_scaling,
-        numerical_embedding,
-        n_bins,
-        scoring,
-        n_members,
-        n_folds,
-        weight_averaging,
-        callbacks,
-        device,
-        dtype,
-        accelerator,
-    ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.n_hidden_layers = n_hidden_layers
-        self.maxout_pieces = maxout_pieces
-        self.dropout = dropout
-        self.input_dropout = input_dropout
-        self.dropout_type = dropout_type
-        self.dropout_params = dropout_params
-        self.dropout_schedule = dropout_schedule
-        self.normalization = normalization
-        self.residual = residual
-        self.weight_init = weight_init
-        self.loss = loss
-        self.loss_params = loss_params
-        self.solver_params = solver_params
-        self.schedule_params = schedule_params
-        self.l1_ratio = l1_ratio
-        self.max_norm = max_norm
-        self.gradient_clip = gradient_clip
-        self.augmentation = augmentation
-        self.augmentation_params = augmentation_params
-        self.categorical_features = categorical_features
-        self.max_one_hot = max_one_hot
-        self.embedding_size = embedding_size
-        self.min_frequency = min_frequency
-        self.missing = missing
-        self.numerical_scaling = numerical_scaling
-        self.numerical_embedding = numerical_embedding
-        self.n_bins = n_bins
-        self.scoring = scoring
-        self.n_members = n_members
-        self.n_folds = n_folds
-        self.weight_averaging = weight_averaging
-        self.callbacks = callbacks
-        self.device = device
-        self.dtype = dtype
-        self.accelerator = accelerator
+
+@dataclass(frozen=True)
+class Parameter:
+    """A row of `PARAMETERS`.
+
+    Parameters
+    ----------
+    constraints : list or dict of str to list
+        Constraints of scikit-learn on the value; where they differ, of each kind of
+        targets, "multiclass" or "real".
+    in_stack : InStack, default=InStack.SAME
+        How members of one stack may differ.
+    code_goes_alone : bool, default=False
+        Whether a function or a class as the value makes the fit go alone.
+    inert : object, default=None
+        Value that has no effect, where that matters. Of parameters that act on
+        categories it is the default of each class.
+    acts_on : ActsOn or None, default=None
+        What has to be there for another value.
+    full_batch_needs : str, default=""
+        What full-batch solvers need instead of another value, which they refuse.
+    callback : callable or None, default=None
+        Makes the callback that acts for the value, or for each member's value.
+    search_range : SearchRange or None, default=None
+        Numbers that the recipe searches, where they are not listed by its moves.
+    is_cost : bool, default=False
+        Whether a fit takes longer the larger the value is; the recipe's space leaves
+        it out.
+    reset_with : tuple of str, default=()
+        Parameters whose new values it may not go with: the recipe then resets it.
+    """
+
+    constraints: list | dict[str, list]
+    in_stack: InStack = InStack.SAME
+    code_goes_alone: bool = False
+    inert: Any = None
+    acts_on: ActsOn | None = None
+    full_batch_needs: str = ""
+    callback: Callable[[Any], Callback] | None = None
+    search_range: SearchRange | None = None
+    is_cost: bool = False
+    reset_with: tuple[str, ...] = ()
+
+    def constraints_for(self, kind: str) -> list:
+        """List the constraints on the value, for a kind of targets."""
+        if isinstance(self.constraints, dict):
+            return self.constraints[kind]
+        return self.constraints
+
+    def is_inert(self, value: Any) -> bool:
+        """Whether a value, or each of several, has no effect."""
+        return not np.any(np.asarray(value, dtype=object) != self.inert)
+
+
+_AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
+_NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+_FRACTION = Interval(Real, 0, 1, closed="both")
+_FRACTION_BELOW_1 = Interval(Real, 0, 1, closed="left")
+_AUTO = StrOptions({"auto"})
+
+_NO_NOISE = "a loss without noise"
+_CONSTANT_STEPS = "steps that nothing changes"
+
+PARAMETERS: dict[str, Parameter] = {
+    "hidden_layer_sizes": Parameter(["array-like", _AT_LEAST_1]),
+    "activation": Parameter(
+        [StrOptions(set(ACTIVATIONS)), "array-like", callable], code_goes_alone=True
+    ),
+    "solver": Parameter([StrOptions(set(SOLVERS)), callable], code_goes_alone=True),
+    "alpha": Parameter(
+        [_NOT_NEGATIVE], InStack.OWN, search_range=SearchRange(1e-5, 1.0, step=6.0)
+    ),
+    "batch_size": Parameter([_AUTO, _AT_LEAST_1]),
+    "learning_rate": Parameter(
+        [StrOptions(set(SCHEDULES)), callable], InStack.OWN, code_goes_alone=True
+    ),
+    "learning_rate_init": Parameter(
+        [_POSITIVE, _AUTO],
+        InStack.OWN,
+        search_range=SearchRange(1e-4, 1e-1, step=2.0),
+    ),
+    "power_t": Parameter([_NOT_NEGATIVE], InStack.OWN),
+    "max_iter": Parameter([_AT_LEAST_1], InStack.OWN, is_cost=True),
+    "shuffle": Parameter(["boolean"]),
+    "random_state": Parameter(["random_state"], InStack.OWN),
+    "tol": Parameter([_NOT_NEGATIVE], InStack.OWN),
+    "verbose": Parameter(["verbose"], InStack.ALONE, inert=False),
+    "warm_start": Parameter(["boolean"], InStack.UNUSED),  # in a first fit
+    "momentum": Parameter([_FRACTION], InStack.OWN),
+    "nesterovs_momentum": Parameter(["boolean"], InStack.OWN),
+    "early_stopping": Parameter(["boolean"]),
+    "validation_fraction": Parameter([_FRACTION_BELOW_1], InStack.OWN),
+    "beta_1": Parameter([_FRACTION_BELOW_1], InStack.OWN),
+    "beta_2": Parameter([_FRACTION_BELOW_1], InStack.OWN),
+    "epsilon": Parameter([_POSITIVE], InStack.OWN),
+    "n_iter_no_change": Parameter([_AT_LEAST_1, Options(Real, {np.inf})], InStack.OWN),
+    "max_fun": Parameter([_AT_LEAST_1], InStack.UNUSED, is_cost=True),
+    "n_hidden_layers": Parameter([_AT_LEAST_1], reset_with=("hidden_layer_sizes",)),
+    "maxout_pieces": Parameter(
+        [Interval(Integral, 2, None, closed="left")],
+        inert=2,
+        acts_on=ActsOn.HIDDEN_LAYERS,
+        reset_with=("activation",),
+    ),
+    "dropout": Parameter(
+        [_FRACTION_BELOW_1, "array-like"],
+        InStack.OWN_IF_ON,
+        inert=0.0,
+        acts_on=ActsOn.HIDDEN_LAYERS,
+        full_batch_needs=_NO_NOISE,
+    ),
+    "input_dropout": Parameter(
+        [_FRACTION_BELOW_1],
+        InStack.OWN_IF_ON,
+        inert=0.0,
+        full_batch_needs=_NO_NOISE,
+    ),
+    "dropout_type": Parameter(
+        [StrOptions(set(DROPOUTS))], reset_with=("activation", "dropout")
+    ),
+    "dropout_params": Parameter([dict, None], reset_with=("activation", "dropout")),
+    "dropout_schedule": Parameter([StrOptions(set(DROPOUT_SCHEDULES))]),
+    "normalization": Parameter(
+        [StrOptions(set(NORMALIZATIONS)), None], acts_on=ActsOn.HIDDEN_LAYERS
+    ),
+    "residual": Parameter(["boolean"]),
+    "weight_init": Parameter([StrOptions(set(INITIALIZERS))]),
+    "loss": Parameter(
+        {
+            kind: [StrOptions(losses_on(kind)), callable]
+            for kind in ("multiclass", "real")
+        },
+        code_goes_alone=True,
+    ),
+    "loss_params": Parameter([dict, None], reset_with=("loss",)),
+    "label_smoothing": Parameter([_FRACTION_BELOW_1], InStack.OWN_IF_ON, inert=0.0),
+    "class_weight": Parameter([dict, StrOptions({"balanced"}), None], InStack.OWN),
+    "solver_params": Parameter([dict, None], reset_with=("solver",)),
+    "schedule_params": Parameter(
+        [dict, None], InStack.OWN, reset_with=("learning_rate",)
+    ),
+    "l1_ratio": Parameter(
+        [_FRACTION], InStack.OWN, inert=0.0, full_batch_needs="a smooth loss"
+    ),
+    "max_norm": Parameter(
+        [_POSITIVE, None],
+        InStack.OWN_IF_ON,
+        full_batch_needs=_CONSTANT_STEPS,
+        callback=MaxNorm,
+    ),
+    "gradient_clip": Parameter(
+        [_POSITIVE, None],
+        InStack.OWN_IF_ON,
+        full_batch_needs=_CONSTANT_STEPS,
+        callback=GradientClip,
+    ),
+    "augmentation": Parameter(
+        [StrOptions(set(AUGMENTATIONS)), callable, None],
+        code_goes_alone=True,
+        full_batch_needs=_NO_NOISE,
+    ),
+    "augmentation_params": Parameter([dict, None], reset_with=("augmentation",)),
+    "categorical_features": Parameter([StrOptions({"from_dtype"}), "array-like", None]),
+    "max_one_hot": Parameter(
+        [Interval(Integral, 0, None, closed="left")], acts_on=ActsOn.CATEGORIES
+    ),
+    "embedding_size": Parameter([_AT_LEAST_1, _AUTO], acts_on=ActsOn.CATEGORIES),
+    "min_frequency": Parameter([_AT_LEAST_1], acts_on=ActsOn.CATEGORIES),
+    "missing": Parameter([StrOptions({"error", "impute"})]),
+    "numerical_scaling": Parameter([StrOptions(set(SCALINGS)), None]),
+    "numerical_embedding": Parameter([StrOptions(set(NUMERICAL_EMBEDDINGS)), None]),
+    "n_bins": Parameter([_AUTO, _AT_LEAST_1]),
+    "scoring": Parameter([str, callable, None], acts_on=ActsOn.EARLY_STOPPING),
+    "n_members": Parameter([_AT_LEAST_1], InStack.OWN),
+    "n_folds": Parameter(
+        [_AUTO, Interval(Integral, 2, None, closed="left"), None],
+        InStack.ALONE,
+        acts_on=ActsOn.EARLY_STOPPING,
+    ),
+    "weight_averaging": Parameter(
+        [_POSITIVE, None], full_batch_needs="weights that are not averaged"
+    ),
+    "callbacks": Parameter([list, None], InStack.ALONE),
+    "device": Parameter([str]),
+    "dtype": Parameter([StrOptions({"auto", "float32", "float64"})]),
+    "accelerator": Parameter([HasMethods(["reduce"]), None], InStack.ALONE),
+    "target_scaling": Parameter([StrOptions({"standard"}), None]),
+}
+
+
+def rows_acting_on(what: ActsOn) -> dict[str, Parameter]:
+    """Take the rows of the parameters that act on something."""
+    return {name: row for name, row in PARAMETERS.items() if row.acts_on is what}
+
+
+def parameter_of(estimator: Any, name: str) -> Any:
+    """Return a parameter of an estimator; the inert value where it has none."""
+    return getattr(estimator, name, PARAMETERS[name].inert)
+
+
+class Parameters(KnowsItsParameters):
+    """An estimator whose constructor parameters have rows in `PARAMETERS`."""
+
+    # of the constructor
+    _parameter_constraints: dict[str, list] = {}
+    _parameter_defaults: dict[str, Any] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        signature = inspect.signature(cls).parameters
+        cls._parameter_defaults = {name: p.default for name, p in signature.items()}
+        if "_parameter_constraints" not in vars(cls):  # of a subclass of a user
+            kind = "multiclass" if issubclass(cls, ClassifierMixin) else "real"
+            cls._parameter_constraints = {
+                name: PARAMETERS[name].constraints_for(kind)
+                for name in signature
+                if name in PARAMETERS
+            }
+
+    def _take(self, arguments: Mapping[str, Any]) -> None:
+        """Store the arguments of a constructor, given as its `locals()`."""
+        for name, value in arguments.items():
+            if name != "self":
+                setattr(self, name, value)

@@ -17,8 +17,9 @@ from sk_deep._data.tensors import float_dtype
 from sk_deep._engine.data_parallel import ProcessGroup, process_group
 from sk_deep._engine.net import Net, make_net
 from sk_deep._engine.rates import StepSettings
-from sk_deep._engine.regularization import DropoutAnnealing, GradientClip, MaxNorm
+from sk_deep._engine.regularization import DropoutAnnealing
 from sk_deep._estimator import checks
+from sk_deep._estimator.parameters import PARAMETERS, parameter_of
 from sk_deep._param_dicts import check_names, check_params
 from sk_deep.augmentation import Augment, get_augmentation
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
@@ -208,7 +209,7 @@ def plan_fit(estimator: Any, X: Any, old: Net | None = None) -> FitPlan:
         step_settings=[settings(estimator, row)],
         alpha=estimator.alpha,
         l1_ratio=estimator.l1_ratio,
-        label_smoothing=getattr(estimator, "label_smoothing", 0.0),  # of classifiers
+        label_smoothing=parameter_of(estimator, "label_smoothing"),
         augmentation=augmentation(estimator, X.shape[1]),
         averaging=estimator.weight_averaging,
         weight_init=estimator.weight_init,
@@ -453,11 +454,12 @@ def callbacks(estimators: Sequence) -> list[Callback]:
     callbacks : list of Callback
         Of skorch.
     """
-    first, built = estimators[0], list[Callback]()
-    if first.gradient_clip is not None:
-        built.append(GradientClip(_of_each(estimators, "gradient_clip")))
-    if first.max_norm is not None:
-        built.append(MaxNorm(_of_each(estimators, "max_norm")))
+    first = estimators[0]
+    built = [
+        row.callback(_of_each(estimators, name))
+        for name, row in PARAMETERS.items()
+        if row.callback is not None and not row.is_inert(getattr(first, name))
+    ]
     if checks.drops(first):
         row = DROPOUT_SCHEDULES[first.dropout_schedule]
         built.append(DropoutAnnealing(row.factor))

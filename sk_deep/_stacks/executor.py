@@ -22,8 +22,8 @@ from sk_deep._compat import (
     unwrap_delayed,
 )
 from sk_deep._estimator import checks, plan
+from sk_deep._stacks.compatibility import structure
 from sk_deep._stacks.job import Job
-from sk_deep._stacks.members import structure
 from sk_deep._stacks.progress import Call, is_reported, report
 from sk_deep._stacks.task import Task, TransformedSplit, fit_steps, make_task
 from sk_deep.exceptions import full_memory

@@ -29,15 +29,12 @@ from sk_deep._engine.prediction import member_outputs
 from sk_deep._engine.state import all_finite
 from sk_deep._estimator.fit import warn_of_max_iter
 from sk_deep._estimator.inputs import check_training_data, checked_sample_weight
+from sk_deep._estimator.parameters import parameter_of
 from sk_deep._estimator.scoring import predict_known
 from sk_deep._estimator.validation import Validation, check_validation_rows
 from sk_deep._regressor import MLPRegressor
-from sk_deep._stacks.members import (
-    Member,
-    Source,
-    freeze,
-    make_members,
-)
+from sk_deep._stacks.compatibility import freeze
+from sk_deep._stacks.members import Member, Source, make_members
 from sk_deep._stacks.task import Task, TransformedSplit
 from sk_deep._stacks.train import predictor, result_of, train
 
@@ -153,7 +150,7 @@ class Job:
     def _members(self, task: Task) -> list[Member]:
         learned, source = self._once(self._source, task, task.inputs)
         estimator = learned.put_on(task.network._copy())
-        key = task.inputs, freeze(getattr(estimator, "class_weight", None))
+        key = task.inputs, freeze(parameter_of(estimator, "class_weight"))
         weight = self._once(self._weight, task, key)
         validation = self._once(self._validation, task, task.inputs)
         return make_members(estimator, source, weight, validation)

@@ -1,9 +1,6 @@
-"""Members of stacks: networks to be trained, and what they must have in common."""
+"""Members of stacks: networks to be trained."""
 
 import copy
-import functools
-import inspect
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +8,6 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sk_deep._compat import predicts_only
 from sk_deep._engine.rates import StepSettings
 from sk_deep._estimator import checks
 from sk_deep._estimator.base import BaseMLP
@@ -19,127 +15,10 @@ from sk_deep._estimator.inputs import CheckedRows
 from sk_deep._estimator.plan import FitPlan, plan_fit
 from sk_deep._estimator.random_states import draw_random_states
 from sk_deep._estimator.validation import ScoredRows, choose_fold
-from sk_deep.dropouts import DROPOUT_SCHEDULES
 from sk_deep.network import draw_parameters
 
-# Parameters that members of one stack may differ in, whatever their values.
-_OWN = {
-    *("learning_rate_init", "learning_rate", "schedule_params", "power_t", "max_iter"),
-    *("momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon"),
-    *("alpha", "l1_ratio", "tol", "n_iter_no_change", "validation_fraction"),
-    *("class_weight", "random_state", "n_members"),
-    *("warm_start", "max_fun"),  # without effect in a first fit, and here
-}
 # What the data decide of a network's architecture, beside the embedded categories.
 _OF_THE_DATA = "n_features", "n_outputs", "dtype"
-# Parameters that they may differ in if none is off, or all are.
-_OWN_IF_ON = {
-    *("dropout", "input_dropout", "max_norm", "gradient_clip", "label_smoothing")
-}
-
-
-def structure(estimator: BaseMLP) -> tuple:
-    """Tell what members of one stack have in common, of an estimator's parameters.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-        The estimator.
-
-    Returns
-    -------
-    key : tuple
-        Equal for estimators whose networks can be members of one stack, as far as the
-        data allow.
-    """
-    params = parameters_of(estimator)
-    if DROPOUT_SCHEDULES[estimator.dropout_schedule].anneals:
-        params["dropout_schedule"] = estimator.dropout_schedule, estimator.max_iter
-    if predicts_only(estimator.scoring):  # each fit has a copy of such an object
-        params["scoring"] = vars(estimator.scoring)
-    params["hidden_layer_sizes"] = checks.hidden_units(estimator)
-    params["n_hidden_layers"] = len(params["hidden_layer_sizes"])
-    for name in _OWN_IF_ON & set(params):
-        params[name] = _is_on(params[name])
-    common = sorted(set(params) - _OWN)
-    return type(estimator), *((name, freeze(params[name])) for name in common)
-
-
-def parameters_of(estimator: BaseMLP) -> dict[str, Any]:
-    """Take the constructor parameters, at less cost than by `get_params`."""
-    return {name: getattr(estimator, name) for name in _names(type(estimator))}
-
-
-@functools.cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(inspect.signature(kind).parameters)
-
-
-def _is_on(value) -> Any:
-    return [bool(one) for one in value] if np.ndim(value) else bool(value)
-
-
-def freeze(value: Any) -> Any:
-    """Turn a parameter's value into something hashable, equal for equal values.
-
-    Parameters
-    ----------
-    value : object
-        The value. What is no number, string, array, sequence or dict is told by its
-        identity: it must live as long as the key is used.
-
-    Returns
-    -------
-    key : hashable
-        The key.
-    """
-    if isinstance(value, np.bool_ | np.integer | np.floating | np.str_):
-        value = value.item()
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-        return type(value), value
-    if isinstance(value, np.generic | np.ndarray) and not value.dtype.hasobject:
-        return type(value), value.dtype.str, value.shape, value.tobytes()
-    if isinstance(value, list | tuple | range | np.ndarray):
-        return type(value), tuple(freeze(item) for item in value)
-    if isinstance(value, Mapping):
-        pairs = [(freeze(key), freeze(item)) for key, item in value.items()]
-        return type(value), frozenset(pairs)
-    return id(value)
-
-
-def reason_against(estimator: BaseMLP) -> str | None:
-    """Tell why a network trains alone; None if it can be a member of a stack.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-        The estimator.
-
-    Returns
-    -------
-    reason : str or None
-        The reason in words.
-    """
-    if checks.is_full_batch(estimator):
-        return f"solver={estimator.solver!r} trains on the whole data at once"
-    own_code = ("solver", "loss", "learning_rate", "augmentation")
-    for name in own_code:
-        if callable(getattr(estimator, name)):
-            return f"{name} is code of one's own"
-    activations = estimator.activation
-    activations = [activations] if callable(activations) else activations
-    if not isinstance(activations, str) and any(map(callable, activations)):
-        return "activation is code of one's own"
-    alone = {"callbacks": None, "n_folds": None, "verbose": False}
-    for name, value in alone.items():
-        if getattr(estimator, name) != value:
-            return f"{name}={getattr(estimator, name)!r}"
-    if estimator.accelerator is not None:
-        return "accelerator has processes of its own"
-    return None
-
-
-# ---- a member ----------------------------------------------------------------------
 
 
 @dataclass(eq=False)

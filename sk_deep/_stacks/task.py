@@ -19,7 +19,7 @@ from sk_deep._compat import (
 from sk_deep._estimator import checks, plan
 from sk_deep._estimator.finding import last_step
 from sk_deep._regressor import MLPRegressor
-from sk_deep._stacks.members import (
+from sk_deep._stacks.compatibility import (
     freeze,
     parameters_of,
     reason_against,

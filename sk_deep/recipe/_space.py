@@ -8,25 +8,13 @@ from scipy.stats import loguniform
 from sklearn.base import clone
 
 from sk_deep._estimator import checks
+from sk_deep._estimator.parameters import PARAMETERS
 from sk_deep.recipe._moves import MOVES, Facts
 from sk_deep.recipe._parameters import is_same, may_skip, present_rate
 
-# Numbers whose logarithm counts: what a search covers at least, and the factor by which
-# a neighbour differs in one standard deviation.
-_RANGES = {"learning_rate_init": (1e-4, 1e-1, 2.0), "alpha": (1e-5, 1.0, 6.0)}
-# What is set back beside what, where it would not go with other values.
-_BESIDE = {
-    "loss_params": {"loss"},
-    "maxout_pieces": {"activation"},
-    "dropout_type": {"activation", "dropout"},
-    "dropout_params": {"activation", "dropout"},
-    "solver_params": {"solver"},
-    "schedule_params": {"learning_rate"},
-    "augmentation_params": {"augmentation"},
-    "n_hidden_layers": {"hidden_layer_sizes"},
-}
-# More of these is dearer, and worth it only where it is asked for.
-_COSTS = {"max_iter", "max_fun"}
+_RANGES = {n: row.search_range for n, row in PARAMETERS.items() if row.search_range}
+# Parameters that are reset beside new values of others.
+_RESET = {name: row.reset_with for name, row in PARAMETERS.items() if row.reset_with}
 _UNITS = (50,)  # units of an estimator without hidden layers
 # Parameters that usually work well together, the simplest choice first: activations
 # that do not saturate, adaptive solvers, falling rates, small batches, noise against
@@ -91,7 +79,7 @@ class Space:
         solvers = MOVES["solver"].grid(mlp, facts)["solver"]
         for solver in solvers if checks.is_full_batch(mlp) else [None, *solvers]:
             self._add_moves(mlp, solver)
-        for name in self.values.keys() - _BESIDE.keys():
+        for name in self.values.keys() - _RESET.keys():
             if name != "solver" or not checks.is_full_batch(mlp):
                 self._add(name, [_value_of(mlp, name)])
         self._keep_shapes_that_can_skip()
@@ -104,11 +92,11 @@ class Space:
                 self._add(name, values)
 
     def _add(self, name: str, values: list) -> None:
+        if PARAMETERS[name].is_cost:
+            return
         if name in _RANGES:
             bounds = self.ranges.get(name, _RANGES[name][:2])
             self.ranges[name] = min(*bounds, *values), max(*bounds, *values)
-            return
-        if name in _COSTS:
             return
         present = self.values.setdefault(name, [])
         present += [v for v in values if not any(is_same(v, p) for p in present)]
@@ -140,7 +128,7 @@ class Space:
     def holds(self, parameters: dict[str, Any]) -> bool:
         """Whether the space has all of these values; any number of epochs is legal."""
         for name, value in parameters.items():
-            if name in _COSTS:
+            if PARAMETERS[name].is_cost:
                 continue
             if name in self.ranges:
                 low, high = self.ranges[name]
@@ -218,7 +206,7 @@ class Space:
             return {}
         changed = {
             name: _value_of(other, name)
-            for name in sorted((self.values.keys() | self.ranges) - _BESIDE.keys())
+            for name in sorted((self.values.keys() | self.ranges) - _RESET.keys())
             if not is_same(_value_of(mlp, name), _value_of(other, name))
             and random_state.randint(2)
         }
@@ -253,15 +241,15 @@ class Space:
 
     def _set_back(self, changed: dict[str, Any]) -> dict[str, Any]:
         """Reset parameters that may be illegal beside new values."""
-        for name, beside in _BESIDE.items():
-            if name in self.values and beside & changed.keys():
+        for name, beside in _RESET.items():
+            if name in self.values and changed.keys() & set(beside):
                 changed[name] = self.values[name][0]
         return changed
 
     def _acting(self, mlp) -> list[str]:
         """List the parameters that act beside the present ones."""
         grids = [move.grid(mlp, self.facts) for move in MOVES.values()]
-        names = {name for grid in grids for name in grid} - _BESIDE.keys()
+        names = {name for grid in grids for name in grid} - _RESET.keys()
         several = {name for name, values in self.values.items() if len(values) > 1}
         return sorted(names & (several | self.ranges.keys()))
 
@@ -269,7 +257,7 @@ class Space:
         present = _value_of(mlp, name)
         if name in self.ranges:
             low, high = self.ranges[name]
-            step = _RANGES[name][2] ** random_state.standard_normal()
+            step = _RANGES[name].step ** random_state.standard_normal()
             return float(f"{np.clip(max(present, low) * step, low, high):.2g}")
         others = [v for v in self.values[name] if not is_same(v, present)]
         return others[random_state.randint(len(others))]

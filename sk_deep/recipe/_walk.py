@@ -16,7 +16,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import ParameterGrid
 
 from sk_deep._estimator.finding import find_network
-from sk_deep._stacks.members import freeze
+from sk_deep._stacks.compatibility import freeze
 from sk_deep.recipe._budget import Budget
 from sk_deep.recipe._candidates import Tried, by_both, by_validation, is_better
 from sk_deep.recipe._moves import (

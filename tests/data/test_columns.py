@@ -387,7 +387,7 @@ def _levels(model):
 @pytest.mark.parametrize("params", [{"max_one_hot": 3}, {"embedding_size": 2}])
 def test_categories_are_needed(params):
     (name,) = params
-    with pytest.raises(ValueError, match=f"{name} acts on categories, however: {name}"):
+    with pytest.raises(ValueError, match=f"{name} acts on categories, got {name}"):
         regressor(**params, categorical_features=None).fit(FRAME[NUMBERS], R)
 
 

@@ -237,8 +237,8 @@ def test_they_go_with_other_options(params):
 
 
 ILLEGAL = [
-    ({"early_stopping": False}, "n_folds is what early stopping watches"),
-    ({"n_members": 4}, r"multiple of n_folds, however: n_members=4, n_folds=3"),
+    ({"early_stopping": False}, "n_folds acts on early stopping"),
+    ({"n_members": 4}, r"multiple of n_folds, got n_members=4, n_folds=3"),
     ({"normalization": "batch"}, "normalization must not mix rows with n_folds"),
     ({"augmentation": "mixup"}, "augmentation must not mix rows with n_folds"),
     (
@@ -246,7 +246,7 @@ ILLEGAL = [
         "augmentation must not mix rows with n_folds",
     ),
     ({"warm_start": True}, "warm_start must be False with n_folds"),
-    ({"solver": "lbfgs"}, "n_folds is what early stopping watches"),
+    ({"solver": "lbfgs"}, "n_folds acts on early stopping"),
 ]
 
 

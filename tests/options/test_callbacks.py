@@ -225,11 +225,11 @@ def test_bounds_of_members_are_those_of_single_networks(kind):
 # ---- what lbfgs cannot do ----------------------------------------------------------
 
 NEEDS = [
-    ({"l1_ratio": 0.5}, r"a smooth loss, however: l1_ratio=0\.5"),
-    ({"max_norm": 1.0}, r"steps that nothing changes, however: max_norm=1\.0"),
+    ({"l1_ratio": 0.5}, r"a smooth loss, got l1_ratio=0\.5"),
+    ({"max_norm": 1.0}, r"steps that nothing changes, got max_norm=1\.0"),
     ({"gradient_clip": 2.0}, r"steps that nothing changes, .*gradient_clip=2\.0"),
-    ({"dropout": 0.5}, r"a loss without noise, however: dropout=0\.5"),
-    ({"dropout": [0.5]}, r"a loss without noise, however: dropout=\[0\.5\]"),
+    ({"dropout": 0.5}, r"a loss without noise, got dropout=0\.5"),
+    ({"dropout": [0.5]}, r"a loss without noise, got dropout=\[0\.5\]"),
     ({"input_dropout": 0.5}, r"a loss without noise, .*input_dropout=0\.5"),
     ({"augmentation": "noise"}, r"a loss without noise, .*augmentation='noise'"),
     (

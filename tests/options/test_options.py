@@ -203,7 +203,10 @@ ILLEGAL = [
     ),
     ({"callbacks": [3]}, "callbacks must be skorch's"),
     ({"device": "nowhere"}, "device must be 'auto' or a device of torch"),
-    ({"callbacks": [LRScheduler("StepLR", step_size=1)]}, "there is learning_rate"),
+    (
+        {"callbacks": [LRScheduler("StepLR", step_size=1)]},
+        "by the parameter learning_rate",
+    ),
     ({"callbacks": [("frozen", Freezer("hidden.*"))]}, "freeze parameters"),
 ]
 

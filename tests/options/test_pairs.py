@@ -156,7 +156,7 @@ RULES = [
         lambda row: (
             row.get("scoring") and (not row.get("early_stopping") or _is_lbfgs(row))
         ),
-        "scoring is what early stopping watches",
+        "scoring acts on early stopping",
     ),
     (
         lambda row: _has(row, torch.nn.PReLU) and row.get("n_members", 1) > 1,

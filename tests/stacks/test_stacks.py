@@ -16,14 +16,10 @@ from skorch.callbacks import Callback
 from sk_deep import MLPClassifier, MLPRegressor
 from sk_deep._engine.prediction import member_outputs
 from sk_deep._estimator.inputs import check_training_data, checked_sample_weight
+from sk_deep._estimator.parameters import parameter_of
 from sk_deep._stacks import train
-from sk_deep._stacks.members import (
-    Source,
-    freeze,
-    make_members,
-    reason_against,
-    structure,
-)
+from sk_deep._stacks.compatibility import freeze, reason_against, structure
+from sk_deep._stacks.members import Source, make_members
 
 N_ROWS, N_FEATURES, N_MEMBERS = 70, 4, 7
 LENGTHS = (50, 47, 49, 45, 48, 46, 46)  # five batches of at most ten rows; as
@@ -79,7 +75,7 @@ def _members(estimators, data, rows, weight=None):
         sample_weight = None if weight is None else weight[own]
         given = checked_sample_weight(sample_weight, source.y)
         given = estimator._weigh_by_targets(given, source.y, False)
-        key = id(own), freeze(vars(estimator).get("class_weight"))
+        key = id(own), freeze(parameter_of(estimator, "class_weight"))
         members += make_members(estimator, source, weights.setdefault(key, given))
     return members
 
@@ -806,12 +802,18 @@ def test_classifiers_and_regressors_are_apart():
 
 ALONE = [
     ({"solver": "lbfgs"}, "solver='lbfgs' trains on the whole data at once"),
-    ({"solver": torch.optim.Adam}, "solver is code of one's own"),
-    ({"loss": lambda y, raw: raw}, "loss is code of one's own"),
-    ({"learning_rate": _one}, "learning_rate is code of one's own"),
-    ({"augmentation": lambda X, y, g: (X, y)}, "augmentation is code of one's own"),
-    ({"activation": torch.nn.ReLU}, "activation is code of one's own"),
-    ({"activation": ["relu", torch.nn.ReLU]}, "activation is code of one's own"),
+    ({"solver": torch.optim.Adam}, "solver is a custom function or class"),
+    ({"loss": lambda y, raw: raw}, "loss is a custom function or class"),
+    ({"learning_rate": _one}, "learning_rate is a custom function or class"),
+    (
+        {"augmentation": lambda X, y, g: (X, y)},
+        "augmentation is a custom function or class",
+    ),
+    ({"activation": torch.nn.ReLU}, "activation is a custom function or class"),
+    (
+        {"activation": ["relu", torch.nn.ReLU]},
+        "activation is a custom function or class",
+    ),
     ({"callbacks": [Nothing()]}, "callbacks=["),
     ({"n_members": 4, "n_folds": 2, "early_stopping": True}, "n_folds=2"),
     ({"verbose": True}, "verbose=True"),
