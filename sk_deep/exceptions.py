@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import sklearn.base
+import skorch
 import torch
 from sklearn.exceptions import InconsistentVersionWarning as _OfScikitLearn
 
@@ -97,8 +98,8 @@ def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> 
         Class of a warning that is given by its message.
     """
     package = str(Path(__file__).parent)
-    # scikit-learn's wrapper of `fit` is no code of the user's
-    skipped = package, sklearn.base.__file__
+    # scikit-learn's wrapper of `fit` and skorch's notification are not the user's code
+    skipped = package, sklearn.base.__file__, str(Path(skorch.__file__).parent)
     frame, stacklevel = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(skipped):
         frame, stacklevel = frame.f_back, stacklevel + 1

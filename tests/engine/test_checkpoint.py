@@ -180,8 +180,9 @@ def test_a_corrupt_file_is_told_and_not_used(content, digits, tmp_path):
     (path,) = tmp_path.iterdir()
     path.write_bytes(content)
     model = MLPClassifier(**SHORT, callbacks=[Checkpoint(tmp_path)])
-    with pytest.warns(UserWarning, match="training starts afresh"):
+    with pytest.warns(UserWarning, match="training starts afresh") as caught:
         model.fit(*digits)
+    assert caught[0].filename == __file__
     _assert_alike(model, MLPClassifier(**SHORT).fit(*digits))
 
 

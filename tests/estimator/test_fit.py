@@ -324,8 +324,10 @@ def test_divergence_with_early_stopping_keeps_the_best(diabetes):
         early_stopping=True,
         random_state=0,
     )
-    with pytest.warns(sklearn.exceptions.ConvergenceWarning, match="no longer finite"):
+    category = sklearn.exceptions.ConvergenceWarning
+    with pytest.warns(category, match="no longer finite") as caught:
         model.fit(X, y)
+    assert caught[0].filename == __file__
     assert np.isfinite(model.predict(X)).all()
     assert model.score(X, y) > -np.inf
 
