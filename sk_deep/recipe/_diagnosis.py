@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn import config_context
 from sklearn.utils import check_random_state
 
 from sk_deep._estimator.finding import find_network
+from sk_deep._typing import MatrixLike, RandomStateLike, ScoreFunction
 from sk_deep.plots import DiagnosisDisplay
 from sk_deep.recipe._measure import Measurements, Study, measure
 from sk_deep.recipe._moves import Suggestion
@@ -174,17 +176,17 @@ class Diagnosis:
 
 
 def diagnose(
-    estimator,
-    X,
-    y,
+    estimator: Any,
+    X: MatrixLike,
+    y: ArrayLike,
     *,
-    X_test=None,
-    y_test=None,
-    cv=5,
-    scoring=None,
-    sample_weight=None,
-    random_state=None,
-):
+    X_test: MatrixLike | None = None,
+    y_test: ArrayLike | None = None,
+    cv: Any = 5,
+    scoring: str | ScoreFunction | None = None,
+    sample_weight: ArrayLike | None = None,
+    random_state: RandomStateLike = None,
+) -> Diagnosis:
     """Find out what keeps a network from good results, and what to try.
 
     It asks the two questions of the recipe of deep learning: good results on the
