@@ -1,18 +1,18 @@
 """The diagnosis of an estimator: what is wrong, why, and what to try."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.random import RandomState
 from numpy.typing import ArrayLike
 from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from sk_deep._estimator.finding import find_network
+from sk_deep._typing import MatrixLike, RandomStateLike, ScoreFunction
 from sk_deep.plots import DiagnosisDisplay
 from sk_deep.recipe._case import Case
 from sk_deep.recipe._measure import Measurements
@@ -181,15 +181,15 @@ class Diagnosis:
 
 def diagnose(
     estimator: BaseEstimator,
-    X: Any,
-    y: Any,
+    X: MatrixLike,
+    y: ArrayLike,
     *,
-    X_test: Any = None,
-    y_test: Any = None,
+    X_test: MatrixLike | None = None,
+    y_test: ArrayLike | None = None,
     cv: Any = 5,
-    scoring: str | Callable[..., float] | None = None,
+    scoring: str | ScoreFunction | None = None,
     sample_weight: ArrayLike | None = None,
-    random_state: int | RandomState | None = None,
+    random_state: RandomStateLike = None,
 ) -> Diagnosis:
     """Explain why a network performs badly, and suggest what to try.
 

@@ -5,10 +5,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.random import RandomState
 from sklearn import get_config
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import FitFailedWarning
@@ -26,11 +25,12 @@ from sk_deep._compat import (
 from sk_deep._estimator.base import BaseMLP
 from sk_deep._estimator.finding import find_network, last_step
 from sk_deep._stacks.executor import train_in_stacks
+from sk_deep._typing import RandomStateLike
 from sk_deep.recipe._budget import Budget
-from sk_deep.recipe._diagnosis import diagnose
+from sk_deep.recipe._diagnosis import Diagnosis, diagnose
 from sk_deep.recipe._measure import scores_in
 from sk_deep.recipe._moves import Facts, Suggestion
-from sk_deep.recipe._path import Decision
+from sk_deep.recipe._path import Decision, Path
 from sk_deep.recipe._space import Space
 from sk_deep.recipe._walk import Walk
 from sk_deep.recipe._yardsticks import training_scores
@@ -216,16 +216,20 @@ class RecipeSearchCV(BaseSearchCV):
         "random_state": ["random_state"],
     }
 
+    path_: Path
+    diagnosis_: Diagnosis | None
+    n_fits_: int
+
     def __init__(
         self,
         estimator: BaseEstimator,
         *,
-        budget: str | int | datetime.timedelta = "auto",
+        budget: int | datetime.timedelta | Literal["auto"] = "auto",
         cv: Any = None,
         scoring: str | Callable[..., float] | None = None,
         refit: bool = True,
         n_jobs: int | None = None,
-        random_state: int | RandomState | None = None,
+        random_state: RandomStateLike = None,
         verbose: int = 0,
     ) -> None:
         super().__init__(
