@@ -5,12 +5,18 @@ alike, so that it serves one network and a stack of networks.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from sk_deep._onnx import Graph
 
 aten = torch.ops.aten
 
@@ -93,6 +99,9 @@ class Activation:
         Takes the gradient g by the outputs, z and h, and gives the gradient by the
         inputs; it may take the memory of g. It needs a `function`. None leaves the
         gradient to autograd.
+    onnx : callable, default=None
+        Takes a graph, the name of the inputs z, the layer and the size of the last axis
+        of z; adds nodes, and gives the name of the outputs h. None cannot be exported.
     init_factor : float, default=6.0
         Numerator of scikit-learn's Glorot bound, sqrt(init_factor / (in + out)).
     has_pieces : bool, default=False
@@ -108,6 +117,7 @@ class Activation:
     use: str = ""
     function: Callable[[Tensor], Tensor] | None = None
     derivative: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    onnx: Callable[[Graph, str, Any, int], str] | None = None
     init_factor: float = 6.0
     has_pieces: bool = False
     has_slopes: bool = False
@@ -119,6 +129,34 @@ class Activation:
         return self.layer(*shape) if self.has_slopes else self.layer()
 
 
+def _rectified(graph: Graph, z: str, slope: ArrayLike) -> str:
+    return graph("Add", graph("Relu", z), graph("Mul", graph("Min", z, 0.0), slope))
+
+
+def _elu(graph: Graph, z: str, alpha: float = 1.0) -> str:
+    below = graph("Sub", graph("Exp", graph("Min", z, 0.0)), 1.0)
+    return graph("Add", graph("Relu", z), graph("Mul", below, alpha))
+
+
+def _gelu(graph: Graph, z: str) -> str:
+    # onnxruntime has the error function in float32 only
+    scaled = graph.cast(graph("Mul", z, math.sqrt(0.5)), np.float32)
+    erf = graph.cast(graph("Erf", scaled), graph.dtype)
+    return graph("Mul", graph("Mul", z, 0.5), graph("Add", erf, 1.0))
+
+
+def _softplus(graph: Graph, z: str) -> str:
+    below = graph("Exp", graph("Neg", graph("Abs", z)))
+    return graph("Add", graph("Relu", z), graph("Log", graph("Add", below, 1.0)))
+
+
+def _maxout(graph: Graph, z: str, layer: Maxout, n_values: int) -> str:
+    n_units = n_values // layer.pieces
+    starts = range(0, n_values, n_units)
+    pieces = [graph("Slice", z, [start], [start + n_units], [-1]) for start in starts]
+    return graph("Max", *pieces)
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation(
         nn.Identity,
@@ -127,6 +165,7 @@ ACTIVATIONS: dict[str, Activation] = {
         use="For a network that shall be linear, such as a yardstick.",
         function=lambda z: z,
         derivative=lambda g, z, h: g,
+        onnx=lambda graph, z, *_: z,
     ),
     "logistic": Activation(
         nn.Sigmoid,
@@ -137,6 +176,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "is 1/4 at most: in deep networks gradients vanish.",
         function=torch.sigmoid_,
         derivative=lambda g, z, h: aten.sigmoid_backward.grad_input(g, h, grad_input=g),
+        onnx=lambda graph, z, *_: graph("Sigmoid", z),
         init_factor=2.0,
     ),
     "tanh": Activation(
@@ -148,6 +188,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "logistic function does, but is centred at 0.",
         function=torch.tanh_,
         derivative=lambda g, z, h: aten.tanh_backward.grad_input(g, h, grad_input=g),
+        onnx=lambda graph, z, *_: graph("Tanh", z),
     ),
     "relu": Activation(
         nn.ReLU,
@@ -160,6 +201,7 @@ ACTIVATIONS: dict[str, Activation] = {
         derivative=lambda g, z, h: aten.threshold_backward.grad_input(
             g, h, 0, grad_input=g
         ),
+        onnx=lambda graph, z, *_: graph("Relu", z),
     ),
     "leaky_relu": Activation(
         nn.LeakyReLU,
@@ -171,6 +213,7 @@ ACTIVATIONS: dict[str, Activation] = {
         derivative=lambda g, z, h: aten.leaky_relu_backward.grad_input(
             g, z, 0.01, False, grad_input=g
         ),
+        onnx=lambda graph, z, *_: _rectified(graph, z, 0.01),
     ),
     "prelu": Activation(
         PReLU,
@@ -179,6 +222,9 @@ ACTIVATIONS: dict[str, Activation] = {
         ' human-level performance on ImageNet classification", ICCV 2015.',
         use="Where there are rows enough to learn the slopes, too.",
         has_slopes=True,
+        onnx=lambda graph, z, layer, _: _rectified(
+            graph, z, layer.slope.numpy(force=True)
+        ),
     ),
     "elu": Activation(
         nn.ELU,
@@ -191,6 +237,7 @@ ACTIVATIONS: dict[str, Activation] = {
         derivative=lambda g, z, h: aten.elu_backward.grad_input(
             g, 1, 1, 1, False, z, grad_input=g
         ),
+        onnx=lambda graph, z, *_: _elu(graph, z),
     ),
     "selu": Activation(
         nn.SELU,
@@ -203,6 +250,7 @@ ACTIVATIONS: dict[str, Activation] = {
         derivative=lambda g, z, h: aten.elu_backward.grad_input(
             g, SELU_ALPHA, SELU_SCALE, 1, False, z, grad_input=g
         ),
+        onnx=lambda graph, z, *_: graph("Mul", _elu(graph, z, SELU_ALPHA), SELU_SCALE),
     ),
     "gelu": Activation(
         nn.GELU,
@@ -212,6 +260,7 @@ ACTIVATIONS: dict[str, Activation] = {
         use="A smooth relu; the usual one of transformers.",
         function=F.gelu,
         derivative=lambda g, z, h: aten.gelu_backward.grad_input(g, z, grad_input=g),
+        onnx=lambda graph, z, *_: _gelu(graph, z),
     ),
     "silu": Activation(
         nn.SiLU,
@@ -222,6 +271,7 @@ ACTIVATIONS: dict[str, Activation] = {
         use="A smooth relu; the one that often does best in deep networks on tables.",
         function=F.silu,
         derivative=lambda g, z, h: aten.silu_backward.grad_input(g, z, grad_input=g),
+        onnx=lambda graph, z, *_: graph("Mul", z, graph("Sigmoid", z)),
     ),
     "mish": Activation(
         nn.Mish,
@@ -231,6 +281,7 @@ ACTIVATIONS: dict[str, Activation] = {
         use="As silu, at a higher price.",
         function=F.mish,
         derivative=lambda g, z, h: aten.mish_backward.default(g, z),
+        onnx=lambda graph, z, *_: graph("Mul", z, graph("Tanh", _softplus(graph, z))),
     ),
     "softplus": Activation(
         nn.Softplus,
@@ -243,6 +294,7 @@ ACTIVATIONS: dict[str, Activation] = {
         derivative=lambda g, z, h: aten.softplus_backward.grad_input(
             g, z, 1, 20, grad_input=g
         ),
+        onnx=lambda graph, z, *_: _softplus(graph, z),
     ),
     "hard_tanh": Activation(
         nn.Hardtanh,
@@ -254,6 +306,7 @@ ACTIVATIONS: dict[str, Activation] = {
         derivative=lambda g, z, h: aten.hardtanh_backward.grad_input(
             g, z, -1, 1, grad_input=g
         ),
+        onnx=lambda graph, z, *_: graph("Clip", z, -1.0, 1.0),
     ),
     "maxout": Activation(
         Maxout,
@@ -263,6 +316,7 @@ ACTIVATIONS: dict[str, Activation] = {
         use="Where each unit shall learn its shape, best with dropout. It has "
         "maxout_pieces times the weights.",
         has_pieces=True,
+        onnx=_maxout,
     ),
 }
 

@@ -19,9 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from sk_deep._compat import Interval, StrOptions
+from sk_deep._onnx import Graph
 from sk_deep.activations import SELU_ALPHA, SELU_SCALE
 
 Pointwise = Callable[[Tensor], Tensor]
+Nodes = Callable[[str], str]
 
 _LEVELS = 2**16  # a mask's probability is a multiple of 1 / _LEVELS
 
@@ -38,6 +40,9 @@ class LinearMap(Protocol):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply `affine` to the layer's own weight and bias."""
+
+    def onnx(self, graph: Graph, x: str) -> str:
+        """Apply it as nodes of ONNX."""
 
 
 class Dropout(nn.Module):
@@ -173,6 +178,38 @@ class Dropout(nn.Module):
         z = normalize(linear.forward(x))
         return self(activate(z), z)
 
+    def onnx(
+        self,
+        graph: Graph,
+        x: str,
+        linear: LinearMap,
+        normalize: Nodes,
+        activate: Nodes,
+        *,
+        has_pieces: bool,
+    ) -> str:
+        """Compute the values of a hidden layer in prediction, as nodes of ONNX.
+
+        Parameters
+        ----------
+        graph : Graph
+            To add nodes to.
+        x : str
+            Name of the values of the layer before.
+        linear : LinearMap
+            The layer's linear map.
+        normalize, activate : callable
+            What follows it: functions that take the name of values, and give another.
+        has_pieces : bool
+            Whether a unit is made of several linear pieces.
+
+        Returns
+        -------
+        h : str
+            Name of the values of the units.
+        """
+        return activate(normalize(linear.onnx(graph, x)))
+
 
 class GaussianDropout(Dropout):
     """Multiply each unit by a normal factor of mean 1 and variance p / (1 - p).
@@ -295,6 +332,23 @@ class Standout(Dropout):
         threshold = probability * _LEVELS - _LEVELS // 2
         return h * (self.bits(h) < threshold)
 
+    def onnx(
+        self,
+        graph: Graph,
+        x: str,
+        linear: LinearMap,
+        normalize: Nodes,
+        activate: Nodes,
+        *,
+        has_pieces: bool,
+    ) -> str:
+        """Multiply by the probabilities of keeping the units, see `Dropout.onnx`."""
+        z = normalize(linear.onnx(graph, x))
+        h = activate(z)
+        shift = self.beta - self.kept_p.logit().numpy(force=True)
+        scaled = graph("Mul", h if has_pieces else z, float(self.alpha))
+        return graph("Mul", h, graph("Sigmoid", graph("Add", scaled, shift)))
+
 
 class DropConnect(Dropout):
     """Set each weight and bias of a layer to zero with probability `p` in training.
@@ -372,6 +426,37 @@ class DropConnect(Dropout):
             for node, weight in zip(nodes, weights, strict=True)
         ]
         return functools.reduce(torch.add, values) / math.sqrt(2 * math.pi)
+
+    def onnx(
+        self,
+        graph: Graph,
+        x: str,
+        linear: LinearMap,
+        normalize: Nodes,
+        activate: Nodes,
+        *,
+        has_pieces: bool,
+    ) -> str:
+        """Predict with the mean weights, or by a quadrature along a first axis.
+
+        See `Dropout.onnx`.
+        """
+        mean = linear.onnx(graph, x)
+        if self.inference == "mean":
+            return activate(normalize(mean))
+        weight = linear.weight.numpy(force=True)
+        bias = linear.bias.numpy(force=True)[..., np.newaxis, :]
+        squares = graph.affine(graph("Mul", x, x), weight**2, bias**2)
+        odds = (self.kept_p / (1 - self.kept_p)).numpy(force=True)
+        spread = graph("Sqrt", graph("Mul", squares, odds))
+        nodes, weights = (
+            values.reshape(-1, *[1] * weight.ndim)
+            for values in np.polynomial.hermite_e.hermegauss(self.n_nodes)
+        )
+        z = graph("Add", mean, graph("Mul", nodes, spread))
+        weights = weights / math.sqrt(2 * math.pi)
+        values = graph("Mul", activate(normalize(z)), weights)
+        return graph("ReduceSum", values, [0], keepdims=0)
 
 
 DROPOUTS: dict[str, type[Dropout]] = {

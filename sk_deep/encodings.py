@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardScaler
 
+from sk_deep._onnx import Graph
+
+_FAR = 1e4  # times a bound, beyond which the bounded value no longer changes
 _MAX_QUANTILES = 1000  # scikit-learn's default
 _MAX_EMBEDDING_SIZE = 50  # values per level, the bound of Guo and Berkhahn
 
@@ -33,6 +36,8 @@ class Scaling:
     bound : float or None, default=None
         Scaled values z become ``z / sqrt(1 + (z / bound)^2)``: close to z if z is
         small, and always within [-bound, bound].
+    why_no_onnx : str, default=""
+        Reason why it cannot be exported; it can if the reason is empty.
     use : str, default=""
         When to use it.
     """
@@ -43,6 +48,7 @@ class Scaling:
     learned: tuple[str, ...]
     center: str | None = None
     bound: float | None = None
+    why_no_onnx: str = ""
     use: str = ""
 
     def fit(self, values: NDArray) -> dict[str, NDArray]:
@@ -59,6 +65,17 @@ class Scaling:
         if self.bound is None:
             return z
         return z / np.hypot(1, z / self.bound)  # Holzmueller et al., sec. 3
+
+    def onnx(self, graph: Graph, x: str, learned: Mapping[str, NDArray]) -> str:
+        """Scale columns of numbers, as nodes of ONNX."""
+        assert self.center is not None
+        z = graph("Div", graph("Sub", x, learned[self.center]), learned["scale_"])
+        if self.bound is None:
+            return z
+        part = graph("Div", z, self.bound)
+        part = graph("Min", graph("Max", part, -_FAR), _FAR)  # squares stay finite
+        root = graph("Sqrt", graph("Add", graph("Mul", part, part), 1.0))
+        return graph("Mul", graph("Div", part, root), self.bound)
 
 
 _HOLZMUELLER = (
@@ -100,6 +117,7 @@ SCALINGS: dict[str, Scaling] = {
             subsample=None,
         ),
         ("quantiles_", "references_"),
+        why_no_onnx="ONNX has no quantiles of the normal distribution",
         use="If columns are skewed or have different distributions. Distances between "
         "values are lost.",
     ),

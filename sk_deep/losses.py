@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sk_deep._compat import Interval
+from sk_deep._onnx import Graph
 
 PerSample = Callable[..., Tensor]
 
@@ -41,11 +42,29 @@ def _over_columns(function: Callable[..., Tensor], raw: Tensor) -> Tensor:
 _softmax = functools.partial(_over_columns, torch.softmax)
 _log_softmax = functools.partial(_over_columns, torch.log_softmax)
 
-INVERSE_LINKS: dict[str, Callable[[Tensor], Tensor]] = {
-    "identity": lambda raw: raw,
-    "logistic": torch.sigmoid,
-    "softmax": _softmax,
-    "exp": torch.exp,
+
+@dataclass(frozen=True)
+class InverseLink:
+    """A row of `INVERSE_LINKS`, an activation of the output units.
+
+    Parameters
+    ----------
+    function : callable
+        Function of the raw outputs (..., batch, n_outputs).
+    onnx : callable
+        The same as nodes of ONNX: takes a graph and the name of the raw outputs, and
+        gives the name of the outputs.
+    """
+
+    function: Callable[[Tensor], Tensor]
+    onnx: Callable[[Graph, str], str]
+
+
+INVERSE_LINKS: dict[str, InverseLink] = {
+    "identity": InverseLink(lambda raw: raw, lambda graph, raw: raw),
+    "logistic": InverseLink(torch.sigmoid, lambda graph, raw: graph("Sigmoid", raw)),
+    "softmax": InverseLink(_softmax, lambda graph, raw: graph("Softmax", raw, axis=-1)),
+    "exp": InverseLink(torch.exp, lambda graph, raw: graph("Exp", raw)),
 }
 
 
@@ -292,7 +311,7 @@ class Loss:
 
 def _residual(link: str) -> PerSample:
     """Return the gradient for a canonical link: prediction - target."""
-    return lambda raw, y: INVERSE_LINKS[link](raw) - y
+    return lambda raw, y: INVERSE_LINKS[link].function(raw) - y
 
 
 LOSSES: dict[str, Loss] = {
@@ -504,9 +523,14 @@ class Criterion(nn.Module):
         """Whether the gradient has a formula and needs no autograd."""
         return self.term.gradient is not None
 
+    @property
+    def link(self) -> InverseLink:
+        """Row of the activation of the output units."""
+        return INVERSE_LINKS[self.term.link]
+
     def inverse_link(self, raw: Tensor) -> Tensor:
         """Activate the output units."""
-        return INVERSE_LINKS[self.term.link](raw)
+        return self.link.function(raw)
 
     def forward(self, raw: Tensor, y: Tensor) -> Tensor:
         """Compute the losses (..., batch) whose gradient trains the network."""

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sk_deep._onnx import Graph
+
 
 class _Normalization(nn.Module):
     """Scale and shift of each unit, at first the identity.
@@ -20,6 +22,7 @@ class _Normalization(nn.Module):
         Size of the last axis.
     """
 
+    eps = 1e-5  # added to variances
     mixes_rows = False  # whether in training a row depends on the rows beside it
 
     def __init__(self, members: tuple[int, ...], n_units: int) -> None:
@@ -46,7 +49,6 @@ class BatchNorm(_Normalization):
 
     use = "In deep networks with batches of 32 rows or more: it allows larger rates."
 
-    eps = 1e-5
     momentum = 0.1
     mixes_rows = True
     running_mean: Tensor
@@ -66,6 +68,13 @@ class BatchNorm(_Normalization):
             mean, var = self.running_mean, self.running_var
         scale = self.scale * (var + self.eps).rsqrt()
         return torch.addcmul(self.shift, z - mean, scale)
+
+    def onnx(self, graph: Graph, z: str) -> str:
+        """Normalise by the running moments, as nodes of ONNX."""
+        scale = self.scale * (self.running_var + self.eps).rsqrt()
+        centred = graph("Sub", z, self.running_mean.numpy(force=True))
+        scaled = graph("Mul", centred, scale.numpy(force=True))
+        return graph("Add", scaled, self.shift.numpy(force=True))
 
     def _update_running(self, mean: Tensor, var: Tensor, n_rows: int) -> None:
         """Move the running moments; the variance is the unbiased one (alg. 2)."""
@@ -92,7 +101,18 @@ class LayerNorm(_Normalization):
 
     def forward(self, z: Tensor) -> Tensor:
         """Normalise each row, eq. 4 of Ba et al."""
-        return torch.addcmul(self.shift, F.layer_norm(z, z.shape[-1:]), self.scale)
+        h = F.layer_norm(z, z.shape[-1:], eps=self.eps)
+        return torch.addcmul(self.shift, h, self.scale)
+
+    def onnx(self, graph: Graph, z: str) -> str:
+        """Normalise each row, as nodes of ONNX."""
+        n_units = self.shape[-1]
+        centred = graph("Sub", z, graph.mean(z, -1, n_units))
+        variance = graph.mean(graph("Mul", centred, centred), -1, n_units)
+        deviation = graph("Sqrt", graph("Add", variance, self.eps))
+        scale = self.scale.numpy(force=True)
+        scaled = graph("Mul", graph("Div", centred, deviation), scale)
+        return graph("Add", scaled, self.shift.numpy(force=True))
 
 
 NORMALIZATIONS: dict[str, type[BatchNorm] | type[LayerNorm]] = {

@@ -29,7 +29,7 @@ def chunk_size(architecture: Architecture, width: int) -> int:
     size : int
         The number of rows.
     """
-    widest = max(width, architecture.n_outputs, *architecture.hidden_units, 1)
+    widest = max(width, *architecture.widths[1:])
     n_groups = _CHUNK_ELEMENTS // (widest * architecture.n_members * ROW_GROUP)
     return ROW_GROUP * max(_MIN_GROUPS, n_groups)
 

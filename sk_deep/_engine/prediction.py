@@ -167,7 +167,7 @@ def hidden_values(net: Net, X, n_layers: int) -> NDArray:
         Of the dtype of X.
     """
     a = net.module_.architecture
-    n_units = a.n_members * a.hidden_units[n_layers - 1]
+    n_units = a.n_members * a.widths[n_layers]
     result = np.empty((X.shape[0], n_units), float_dtype(X))
     compute = functools.partial(net.module_.hidden_values, n_layers=n_layers)
     for rows, values in _by_chunks(net, X, _quiet(compute)):

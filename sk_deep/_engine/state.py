@@ -82,8 +82,7 @@ def check_state(state: Mapping[str, Any]) -> None:
             _check_count("categories", number)
     architecture = architecture_of(state)
     n_described = architecture.n_weights + architecture.n_embedding_weights
-    n_biases = sum(description["hidden_units"])
-    if max(n_described, n_biases) > flat.size:
+    if max(n_described, architecture.n_biases) > flat.size:
         raise ValueError(
             f"a network of {n_described} weights needs as many values, got {flat.size}."
         )

@@ -15,7 +15,6 @@ from sk_deep._estimator.inputs import CheckedRows
 from sk_deep._estimator.plan import FitPlan, plan_fit
 from sk_deep._estimator.random_states import draw_random_states
 from sk_deep._estimator.validation import ScoredRows, choose_fold
-from sk_deep.network import draw_parameters
 
 # What the data decide of a network's architecture, beside the embedded categories.
 _OF_THE_DATA = "n_features", "n_outputs", "dtype"
@@ -74,7 +73,7 @@ class Member:
     random_state : RandomState
         Source of its shuffles.
     parameters : list
-        Initial weights, see `draw_parameters`.
+        Initial weights, see `Architecture.draw_parameters`.
     seed : int or None
         Of its noise.
     batch_size : int
@@ -174,7 +173,7 @@ def make_members(
     copy_of_it.random_state = copy.deepcopy(estimator.random_state)
     random_states, draw_seed = draw_random_states(copy_of_it)
     weights = [
-        draw_parameters(fit_plan.architecture, state, fit_plan.weight_init)
+        fit_plan.architecture.draw_parameters(state, fit_plan.weight_init)
         for state in random_states
     ]
     seed = draw_seed() if fit_plan.draws_noise else None

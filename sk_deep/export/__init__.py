@@ -1,7 +1,7 @@
 """Export to ONNX: the network in prediction, and the pipeline before it.
 
-skl2onnx, ``pip install "sk_deep[onnx]"``, converts pipelines and their other steps. It
-is told how to convert the networks, whose graph is built from their description.
+skl2onnx, ``pip install "sk_deep[onnx]"``, converts pipelines and their other steps.
+The converters of the networks are registered here; the networks build their graph.
 """
 
 import os
@@ -29,11 +29,11 @@ def to_onnx(
         convert, or a search over either, of which `best_estimator_` is written.
 
     path : str or path-like
-        Where the file shall be. It is written whole or not at all.
+        Path of the file. It is written whole or not at all.
 
     opset : int, default=None
-        Version of ONNX's operators, from 13 on; None is the newest that skl2onnx
-        knows.
+        Version of ONNX's operators, 13 or higher; None is the newest version that
+        skl2onnx supports.
 
     Raises
     ------
@@ -42,11 +42,11 @@ def to_onnx(
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is no estimator.
+        If `estimator` is not an estimator.
     ValueError
         If `opset` is out of range, the file would be larger than 2 GB, or the network
-        has what ONNX cannot express: an activation of one's own, class labels that are
-        neither strings nor integers, `categorical_features`, or
+        cannot be expressed in ONNX: an activation class, class labels that are neither
+        strings nor integers, `categorical_features`, or
         `numerical_scaling="quantile"`.
 
     See Also
@@ -59,9 +59,9 @@ def to_onnx(
     `predict_proba` gives, or `decision_function` where there are no probabilities; a
     regressor has `variable`, of shape (n_samples, n_outputs).
 
-    A network alone has one input `X`, of its own dtype, or of float64 where it encodes
-    columns. A pipeline takes numbers as float32. It has one input `X`, too, or one of
-    shape (n_samples, 1) for each column that is used: if it begins with a
+    A network alone has one input `X`, of the network's dtype, or of float64 if it
+    encodes columns. A pipeline takes numbers as float32. It has one input `X`, too, or
+    one of shape (n_samples, 1) for each column that is used: if it begins with a
     `ColumnTransformer` that was fitted to named columns, or takes text beside numbers.
 
     Examples
@@ -107,7 +107,7 @@ def _checked_opset(opset: int | None) -> int:
     opset = newest if opset is None else opset
     if not isinstance(opset, int | np.integer) or not MIN_OPSET <= opset <= newest:
         raise ValueError(
-            f"opset must be an integer in [{MIN_OPSET}, {newest}], however: {opset=}."
+            f"opset must be an integer in [{MIN_OPSET}, {newest}], got {opset!r}."
         )
     return int(opset)
 

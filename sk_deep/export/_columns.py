@@ -1,12 +1,10 @@
-"""What is done to the columns of numbers before the network, as nodes of ONNX."""
+"""Encoding of columns of numbers, as nodes of ONNX."""
 
 import numpy as np
 
 from sk_deep._data.columns import ColumnEncoder, bounds_of_bins
+from sk_deep._onnx import Graph
 from sk_deep.encodings import SCALINGS
-from sk_deep.export._network import Graph
-
-_FAR = 1e4  # times a bound, where what is bounded no longer grows
 
 
 def encoded(graph: Graph, encoder: ColumnEncoder, x: str) -> str:
@@ -33,7 +31,7 @@ def encoded(graph: Graph, encoder: ColumnEncoder, x: str) -> str:
     """
     if encoder.categories:
         raise ValueError(
-            "columns of categories cannot be exported, however: there are "
+            "columns of categories cannot be exported, got "
             f"{len(encoder.categories)}. Encode them in a pipeline, by a "
             "ColumnTransformer with OneHotEncoder."
         )
@@ -55,19 +53,13 @@ def encoded(graph: Graph, encoder: ColumnEncoder, x: str) -> str:
 def _scaled(graph: Graph, encoder: ColumnEncoder, x: str) -> str:
     if encoder.scaling is None or encoder.scales is None:
         return x
-    row, scales = SCALINGS[encoder.scaling], encoder.scales
-    if row.center is None:
+    row = SCALINGS[encoder.scaling]
+    if row.why_no_onnx:
         raise ValueError(
-            f"numerical_scaling={encoder.scaling!r} cannot be exported: ONNX has no "
-            "quantiles of the normal distribution."
+            f"numerical_scaling={encoder.scaling!r} cannot be exported: "
+            f"{row.why_no_onnx}."
         )
-    z = graph("Div", graph("Sub", x, scales[row.center]), scales["scale_"])
-    if row.bound is None:
-        return z
-    part = graph("Div", z, row.bound)
-    part = graph("Min", graph("Max", part, -_FAR), _FAR)  # squares stay finite
-    root = graph("Sqrt", graph("Add", graph("Mul", part, part), 1.0))
-    return graph("Mul", graph("Div", part, root), row.bound)
+    return row.onnx(graph, x, encoder.scales)
 
 
 def _piecewise_linear(graph: Graph, edges: np.ndarray, x: str, i: int) -> str:

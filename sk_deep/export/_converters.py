@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from sk_deep._classifier import MLPClassifier
 from sk_deep._estimator.base_classifier import BaseMLPClassifier
+from sk_deep._onnx import Graph
 from sk_deep._regressor import MLPRegressor
 from sk_deep._tabular import TabularMLPClassifier, TabularMLPRegressor
 from sk_deep.export._columns import encoded
-from sk_deep.export._network import Graph, activated, raw_outputs
 from sk_deep.network import MLP
 
 MAX_BYTES = 2**31 - 1  # of a protobuf message
@@ -60,7 +60,7 @@ def check_size(n_bytes: int) -> None:
     """Raise an error if the format cannot hold as much."""
     if n_bytes > MAX_BYTES:
         raise ValueError(
-            f"a file of ONNX must be smaller than 2 GB, however: {n_bytes} bytes."
+            f"a file of ONNX must be smaller than 2 GB, got {n_bytes} bytes."
         )
 
 
@@ -80,7 +80,7 @@ def _labels(scope: Any, model: BaseMLPClassifier) -> NDArray:
         labels = None
     if labels is None or not np.array_equal(labels, classes):
         raise ValueError(
-            "class labels must be strings or integers to be exported, however: "
+            "class labels must be strings or integers to be exported, got "
             f"{classes.tolist()}."
         )
     return labels
@@ -169,28 +169,29 @@ def _outputs(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
     module: MLP = net.module_
     _check_network(module)
     encoder = operator.raw_operator._columns
-    own = np.dtype(module.architecture.dtype)
-    graph = Graph(scope, container, own if encoder is None else np.dtype("float64"))
+    of_weights = np.dtype(module.architecture.dtype)
+    graph = Graph(scope, container, np.dtype("float64") if encoder else of_weights)
     inputs = [graph.cast(x.full_name, graph.dtype) for x in operator.inputs]
     x = graph("Concat", *inputs, axis=-1) if len(inputs) > 1 else inputs[0]
     if encoder is not None:
         x = encoded(graph, encoder, x)
-        graph = replace(graph, dtype=own)
-        x = graph.cast(x, own)
-    raw = raw_outputs(graph, module, x)
+        graph = replace(graph, dtype=of_weights)
+        x = graph.cast(x, of_weights)
+    raw = module.onnx(graph, x)
     dtype = np.dtype("float64" if _takes_float64(operator) else "float32")
     graph = replace(graph, dtype=dtype)
-    outputs = activated(graph, net.criterion_.term.link, graph.cast(raw, dtype))
+    outputs = net.criterion_.link.onnx(graph, graph.cast(raw, dtype))
     if module.members:
         outputs = graph.mean(outputs, 0, module.members[0], keepdims=0)
     return graph, outputs
 
 
 def _check_network(module: MLP) -> None:
-    for activation in module.architecture.activation:
-        if not isinstance(activation, str):
+    pairs = zip(module.architecture.activation, module.activation_rows(), strict=True)
+    for activation, row in pairs:
+        if row.onnx is None:
             raise ValueError(
                 "activation must be a key of sk_deep.activations.ACTIVATIONS to be "
-                f"exported, however: {activation}."
+                f"exported, got {activation}."
             )
     check_size(module.flat.nbytes)

@@ -1,4 +1,4 @@
-"""What a fitted pipeline takes: names and types of its inputs, in skl2onnx's terms."""
+"""Inputs of a fitted pipeline: names and types of its inputs, in skl2onnx's terms."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -65,11 +65,11 @@ def _first_step(estimator: Any) -> Any:
 
 
 def _columns_of_text(step: Any, columns: list[int]) -> Iterator[int]:
-    """List those of the columns that a fitted step has seen text in."""
+    """List the columns in which a fitted step has seen text."""
     step = _first_step(step)
     if isinstance(step, ColumnTransformer):
-        for inner, own in columns_of_transformers(step):
-            yield from _columns_of_text(inner, [columns[i] for i in own])
+        for inner, places in columns_of_transformers(step):
+            yield from _columns_of_text(inner, [columns[i] for i in places])
     elif hasattr(step, "vocabulary_"):
         yield from columns
     else:
@@ -80,7 +80,7 @@ def _columns_of_text(step: Any, columns: list[int]) -> Iterator[int]:
 
 
 def settle_inputs(graph: Any, names: list[str]) -> None:
-    """Restore names, of which skl2onnx makes identifiers; drop what is not used."""
+    """Restore names that skl2onnx turned into identifiers; drop unused inputs."""
     given = {value.name: name for value, name in zip(graph.input, names, strict=True)}
     for node in graph.node:
         node.input[:] = [given.get(name, name) for name in node.input]

@@ -1,14 +1,24 @@
 """What a network is, without its weights."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from numpy.random import RandomState
+from numpy.typing import NDArray
 
-from sk_deep.activations import Activation, get_activation
-from sk_deep.network._embeddings import count_embedding_weights, n_values
+from sk_deep.initializers import INITIALIZERS
+from sk_deep.network._blocks import BLOCKS, Block
+from sk_deep.network._embeddings import (
+    count_embedding_weights,
+    draw_embeddings,
+    n_values,
+)
+from sk_deep.network._linear import LinearShape
+from sk_deep.normalizations import NORMALIZATIONS
 
 
 @dataclass(frozen=True)
@@ -115,15 +125,17 @@ class Architecture:
         return () if self.n_members == 1 else (self.n_members,)
 
     @property
-    def activation_rows(self) -> list[Activation]:
-        """Rows of the hidden layers' activations."""
-        return [get_activation(name) for name in self.activation]
+    def mixes_rows(self) -> bool:
+        """Whether in training the output of a row depends on the rows beside it."""
+        name = self.normalization
+        return name is not None and NORMALIZATIONS[name].mixes_rows
 
     @property
-    def pieces(self) -> list[int]:
-        """Linear pieces of a unit of each hidden layer."""
-        rows = self.activation_rows
-        return [self.maxout_pieces if row.has_pieces else 1 for row in rows]
+    def embeds(self) -> bool:
+        """Whether some inputs are embedded."""
+        return bool(self.categories) or self.n_periodic > 0
+
+    # ---- the walk over the layers ----------------------------------------------------
 
     @property
     def input_width(self) -> int:
@@ -131,23 +143,100 @@ class Architecture:
         n_others = self.n_features - len(self.categories)
         return n_others + n_values(self.categories, self.n_periodic)
 
+    @functools.cached_property
+    def blocks(self) -> list[Block]:
+        """Descriptions of the hidden layers, from the first to the last."""
+        blocks: list[Block] = []
+        n_in = self.input_width
+        for kind in BLOCKS.values():
+            blocks.extend(kind.layers_of(self, n_in))
+            n_in = blocks[-1].n_out if blocks else n_in
+        return blocks
+
+    @property
+    def output(self) -> LinearShape:
+        """Shape of the output layer."""
+        return self._linear_shapes[-1]
+
+    @property
+    def _linear_shapes(self) -> list[LinearShape]:
+        """Shapes of the linear maps, from the first hidden layer's to the output's."""
+        blocks = self.blocks
+        if not blocks:
+            return [LinearShape(self.input_width, self.n_outputs)]
+        # as scikit-learn, the output layer has the factor of the hidden units
+        last = blocks[-1]
+        factor = last.linear.init_factor
+        output = LinearShape(last.n_out, self.n_outputs, init_factor=factor)
+        return [*(block.linear for block in blocks), output]
+
     @property
     def widths(self) -> list[int]:
         """Sizes of the values between layers, from the first layer's input on."""
-        return [self.input_width, *self.hidden_units, self.n_outputs]
+        n_outs = [block.n_out for block in self.blocks]
+        return [self.input_width, *n_outs, self.n_outputs]
 
     @property
     def n_weights(self) -> int:
         """Number of weights, without biases, over all members."""
-        widths = self.widths
-        layers = zip(widths[:-1], widths[1:], [*self.pieces, 1], strict=True)
-        return self.n_members * sum(n_in * n_out * k for n_in, n_out, k in layers)
+        return self.n_members * sum(s.n_weights for s in self._linear_shapes)
+
+    @property
+    def n_biases(self) -> int:
+        """Number of biases over all members."""
+        return self.n_members * sum(s.n_values for s in self._linear_shapes)
 
     @property
     def n_embedding_weights(self) -> int:
         """Number of weights of the embeddings, over all members."""
         shapes = self.categories, self.n_periodic
         return self.n_members * count_embedding_weights(*shapes)
+
+    def work(self, n_rows: int) -> int:
+        """Estimate the numbers that a training step on some rows reads and writes.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of a batch.
+
+        Returns
+        -------
+        work : int
+            Weights, their gradients and two moments; inputs, and for each value that a
+            layer computes the value, its activation and their gradient.
+        """
+        n_values = self.input_width + 3 * sum(s.n_values for s in self._linear_shapes)
+        n_weights = self.n_weights + self.n_embedding_weights
+        return 4 * n_weights + self.n_members * n_rows * n_values
+
+    def draw_parameters(
+        self, random_state: RandomState, weight_init: str
+    ) -> list[Sequence[NDArray]]:
+        """Draw the initial weights and biases of one network, and its embeddings.
+
+        Parameters
+        ----------
+        random_state : RandomState
+            Source of the draws.
+        weight_init : str
+            Key of `INITIALIZERS`.
+
+        Returns
+        -------
+        drawn : list of sequence of ndarray
+            Weight (n_in, n_out) and bias (n_out,) of each linear layer; then the
+            embeddings, if there are any.
+        """
+        draw = INITIALIZERS[weight_init].draw
+        layers: list[Block | LinearShape] = [*self.blocks, self.output]
+        drawn: list[Sequence[NDArray]] = [
+            layer.draw(random_state, draw) for layer in layers
+        ]
+        if self.embeds:
+            shapes = self.categories, self.n_periodic
+            drawn.append(draw_embeddings(random_state, *shapes))
+        return drawn
 
 
 def _of_member(p: float | Sequence[float], i: int) -> float:

@@ -10,6 +10,8 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sk_deep._onnx import Graph
+
 N_FREQUENCIES = 16  # of each number, and its values after the linear map
 N_PERIODIC = 8
 _FREQUENCY_SCALE = 0.1  # standard deviation of the initial frequencies
@@ -31,6 +33,8 @@ class Embeddings(nn.Module):
         How many of the first columns are numbers that get periodic embeddings.
     """
 
+    starts: Tensor
+
     def __init__(
         self,
         members: tuple[int, ...],
@@ -38,6 +42,7 @@ class Embeddings(nn.Module):
         n_periodic: int,
     ) -> None:
         super().__init__()
+        self.members = members
         self.n_codes = len(categories)
         groups = _groups(categories)
         self.tables = nn.ParameterList(
@@ -56,6 +61,14 @@ class Embeddings(nn.Module):
             parts.append(self.periodic(x[..., : self.periodic.n_numbers]))
         return torch.cat(parts, dim=-1)
 
+    def onnx(self, graph: Graph, x: str) -> str:
+        """Set periodic embeddings beside the numbers, which come first."""
+        assert self.periodic is not None
+        values = self.periodic.onnx(graph, x)
+        if self.members:
+            x = graph("Add", x, np.zeros((*self.members, 1, 1)))  # to each member
+        return graph("Concat", x, values, axis=-1)
+
     def _rows(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the tables, and which of their rows inputs take, column by column."""
         rows = x[..., x.shape[-1] - self.n_codes :].long() + self.starts
@@ -66,6 +79,7 @@ class Embeddings(nn.Module):
         start = x.shape[-1] - self.n_codes
         for table, rows in self._rows(x):
             stop = start + rows.shape[-1] * table.shape[-1]
+            assert table.grad is not None
             _add_up(table.grad.zero_(), rows, dv[..., start:stop])
             start = stop
 
@@ -98,6 +112,21 @@ class Periodic(nn.Module):
         waves = torch.cat([angles.sin(), angles.cos()], dim=-1)
         values = torch.relu(waves @ self.weight + self.bias)  # (..., number, batch, 8)
         return values.movedim(-3, -2).flatten(-2)
+
+    def onnx(self, graph: Graph, x: str) -> str:
+        """Embed the numbers, as nodes of ONNX: (..., batch, n_numbers * N_PERIODIC)."""
+        frequency = self.frequency.numpy(force=True)
+        numbers = graph("Gather", x, list(range(self.n_numbers)), axis=1)
+        columns = graph("Unsqueeze", graph("Transpose", numbers, perm=[1, 0]), [-1])
+        angles = graph("Mul", columns, 2 * math.pi * frequency)
+        quarter = graph("Add", angles, math.pi / 2)
+        waves = graph("Concat", graph("Sin", angles), graph("Sin", quarter), axis=-1)
+        weight, bias = self.weight.numpy(force=True), self.bias.numpy(force=True)
+        values = graph("Relu", graph.affine(waves, weight, bias))
+        members = list(weight.shape[:-3])
+        axes = [*range(len(members)), len(members) + 1, len(members), len(members) + 2]
+        values = graph("Transpose", values, perm=axes)
+        return graph("Reshape", values, [*members, -1, self.n_numbers * N_PERIODIC])
 
 
 def _empty(*shape: int) -> nn.Parameter:

@@ -438,7 +438,7 @@ ERRORS = [
         classifier(activation=torch.nn.GELU).fit(X, Y["binary"]),
         {},
         ValueError,
-        r"^activation must be a key of .*ACTIVATIONS.*, however: .*GELU",
+        r"^activation must be a key of .*ACTIVATIONS.*, got .*GELU",
     ),
     (
         classifier(activation=["relu", torch.nn.GELU], hidden_layer_sizes=(3, 3)).fit(
@@ -451,9 +451,9 @@ ERRORS = [
     *(
         (classifier().fit(X, Y["binary"]), {"opset": opset}, ValueError, message)
         for opset, message in {
-            12: r"^opset must be an integer in \[13, \d+\], however: opset=12",
-            10**6: "however: opset=1000000",
-            17.0: "however: opset=17.0",
+            12: r"^opset must be an integer in \[13, \d+\], got 12",
+            10**6: "got 1000000",
+            17.0: "got 17.0",
         }.items()
     ),
     *(
@@ -494,7 +494,7 @@ def test_too_large(limit, tmp_path, monkeypatch):
     model = make_pipeline(StandardScaler(), classifier()).fit(X, Y["binary"])
     assert 100 < model[-1].net_.module_.flat.nbytes < 500
     monkeypatch.setattr("sk_deep.export._converters.MAX_BYTES", limit)
-    with pytest.raises(ValueError, match=r"smaller than 2 GB, however: \d+ bytes"):
+    with pytest.raises(ValueError, match=r"smaller than 2 GB, got \d+ bytes"):
         to_onnx(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

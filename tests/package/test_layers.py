@@ -11,7 +11,10 @@ import sk_deep
 # The floors of the house from the bottom up; a room is a folder, or files of one
 # concern. A module imports from its own room and from lower floors, never in a circle.
 FLOORS = [
-    ["_compat", "_files", "_param_dicts", "_typing", "_version", "exceptions"],
+    [
+        *("_compat", "_files", "_onnx", "_param_dicts"),
+        *("_typing", "_version", "exceptions"),
+    ],
     [
         *("activations", "augmentation", "callbacks", "dropouts", "encodings"),
         *("initializers", "losses", "normalizations", "schedules", "solvers"),
