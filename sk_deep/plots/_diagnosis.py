@@ -132,15 +132,17 @@ def _rates(ax: Any, m: Any) -> None:
     """Loss that a short training reaches, by learning rate."""
     if m.rate is None:
         return _leave_empty(ax, "no learning rate to vary")
-    known = np.isfinite(m.rate_losses)
+    is_finite = np.isfinite(m.rate_losses)
     ax.set_xscale("log")
     if (m.rate_losses > 0).all():
         ax.set_yscale("log")
-    ax.plot(m.rates[known], m.rate_losses[known], marker="o", color=COLORS[0])
-    if not known.all():
+    ax.plot(m.rates[is_finite], m.rate_losses[is_finite], marker="o", color=COLORS[0])
+    if not is_finite.all():
         at_the_top = {"transform": ax.get_xaxis_transform(), "clip_on": False}
-        ones, far = np.ones((~known).sum()), m.rates[~known]
-        ax.plot(far, ones, "x", color=COLORS[0], label="fails", **at_the_top)
+        top = np.ones((~is_finite).sum())
+        ax.plot(
+            m.rates[~is_finite], top, "x", color=COLORS[0], label="fails", **at_the_top
+        )
     ax.axvline(m.rate, color=COLORS[1], linestyle="--", label="the network's")
     ax.legend()
     title = f"loss after {m.rate_epochs} epochs"
