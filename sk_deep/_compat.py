@@ -3,10 +3,9 @@
 import functools
 from collections.abc import Callable
 from types import CellType
-from typing import Any
+from typing import Any, TypeVar
 
-from sklearn.base import BaseEstimator
-from sklearn.base import _fit_context as fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import AutoPropagatedCallback, CallbackContext, ProgressBar
 from sklearn.compose import ColumnTransformer
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
@@ -23,6 +22,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.metaestimators import _safe_split as safe_split
+from sklearn.utils.metaestimators import available_if as _available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call as check_partial_fit_first_call,
 )
@@ -35,6 +35,19 @@ from torch import _fused_adam_ as fused_adam
 from torch.autograd import Variable
 from torch.cuda import _is_in_bad_fork as is_in_bad_fork
 from torch.nn import Module
+
+Method = TypeVar("Method", bound=Callable)
+
+
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
+    """Validate the parameters before a fit; type checkers see the method's types."""
+    return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
+
+
+def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
+    """Hide a method if a check fails; type checkers see the method's types."""
+    return _available_if(check)
+
 
 # what scikit-learn keeps on an estimator while callbacks watch its fit
 CALLBACK_ATTRIBUTES = "_callback_fit_ctx", "_skl_callbacks_to_teardown"
@@ -232,6 +245,7 @@ __all__ = [
     "Interval",
     "Options",
     "StrOptions",
+    "available_if",
     "begin_fit_context",
     "callbacks_on",
     "check_method_params",

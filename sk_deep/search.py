@@ -1,12 +1,17 @@
 """Searches that train all candidates and folds together, as stacks of networks."""
 
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from sk_deep._compat import Interval, StrOptions, constraints_of
 from sk_deep._stacks.executor import train_in_stacks
+from sk_deep._typing import RandomStateLike
+
+ParamGrid = Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
 _BATCH_MEMBERS = [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]
 
@@ -156,18 +161,18 @@ class BatchedGridSearchCV(_Batched, GridSearchCV):
 
     def __init__(
         self,
-        estimator,
-        param_grid,
+        estimator: Any,
+        param_grid: ParamGrid,
         *,
-        scoring=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        error_score=np.nan,
-        return_train_score=False,
-        n_jobs=None,
-        batch_members="auto",
-    ):
+        scoring: Any = None,
+        refit: bool | str | Callable[[dict[str, Any]], int] = True,
+        cv: Any = None,
+        verbose: int = 0,
+        error_score: float | Literal["raise"] = np.nan,
+        return_train_score: bool = False,
+        n_jobs: int | None = None,
+        batch_members: int | Literal["auto"] = "auto",
+    ) -> None:
         super().__init__(
             estimator,
             param_grid,
@@ -323,20 +328,20 @@ class BatchedRandomizedSearchCV(_Batched, RandomizedSearchCV):
 
     def __init__(
         self,
-        estimator,
-        param_distributions,
+        estimator: Any,
+        param_distributions: ParamGrid,
         *,
-        n_iter=10,
-        scoring=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        random_state=None,
-        error_score=np.nan,
-        return_train_score=False,
-        n_jobs=None,
-        batch_members="auto",
-    ):
+        n_iter: int = 10,
+        scoring: Any = None,
+        refit: bool | str | Callable[[dict[str, Any]], int] = True,
+        cv: Any = None,
+        verbose: int = 0,
+        random_state: RandomStateLike = None,
+        error_score: float | Literal["raise"] = np.nan,
+        return_train_score: bool = False,
+        n_jobs: int | None = None,
+        batch_members: int | Literal["auto"] = "auto",
+    ) -> None:
         super().__init__(
             estimator,
             param_distributions,

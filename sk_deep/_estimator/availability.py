@@ -2,11 +2,20 @@
 
 import functools
 import types
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 from sk_deep._estimator import checks
 
+Method = TypeVar("Method", bound=Callable)
 
-class stochastic_only:
+
+def stochastic_only(method: Method) -> Method:
+    """Hide a method where training by single epochs has no meaning."""
+    return cast(Method, _StochasticOnly(method))
+
+
+class _StochasticOnly:
     """Hide a method where training by single epochs has no meaning.
 
     As `sklearn.utils.metaestimators.available_if`, but the error that says so is the

@@ -1,9 +1,10 @@
 """The abstract estimator: its public methods and its state."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -26,6 +27,7 @@ from sk_deep._estimator.random_states import private_random_state
 from sk_deep._estimator.result import StoppingState, history_of, put_network
 from sk_deep._estimator.targets import Targets
 from sk_deep._estimator.validation import Validation
+from sk_deep._typing import MatrixLike
 from sk_deep._version import __version__
 from sk_deep.exceptions import (
     DeviceFallbackWarning,
@@ -46,6 +48,26 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     A subclass encodes its targets and decodes the outputs of the network.
     """
+
+    n_features_in_: int
+    feature_names_in_: NDArray
+    n_outputs_: int
+    n_layers_: int
+    out_activation_: str
+    net_: Net
+    coefs_: list[NDArray]
+    intercepts_: list[NDArray]
+    n_iter_: int
+    t_: int
+    loss_: float
+    best_loss_: float | None
+    best_validation_score_: float | None
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float] | None
+    validation_scores_: list[float] | None
+    learning_rate_curve_: list[float]
+    gradient_norm_curve_: list[list[float]] | None
+    update_ratio_curve_: list[list[float]] | None
 
     # part of the best epoch that is added to `n_iter_no_change`
     _growth_of_patience = 0.0
@@ -85,14 +107,14 @@ class BaseMLP(CallbackSupportMixin, Parameters):
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the network to data.
 
         Parameters
@@ -189,7 +211,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
 
     # ---- prediction ----------------------------------------------------------------
 
-    def transform_hidden(self, X, layer=-1):
+    def transform_hidden(self, X: MatrixLike, layer: int = -1) -> NDArray:
         """Compute the values of a hidden layer, as features for another model.
 
         Parameters

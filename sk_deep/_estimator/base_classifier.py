@@ -1,20 +1,23 @@
 """What the classifiers share."""
 
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from sk_deep._compat import (
+    available_if,
     check_partial_fit_first_call,
     fit_context,
 )
 from sk_deep._estimator.availability import stochastic_only
 from sk_deep._estimator.base import BaseMLP
 from sk_deep._estimator.targets import ClassTargets
+from sk_deep._typing import MatrixLike, RandomStateLike
 from sk_deep.losses import LOSSES, get_loss
 
 
@@ -30,6 +33,9 @@ def _has_probability(estimator):
 
 class BaseMLPClassifier(ClassifierMixin, BaseMLP):
     """What the classifiers share: from labels to targets, and from outputs back."""
+
+    classes_: NDArray
+    oof_decision_function_: NDArray
 
     def _targets_of(self, y, weight, *, is_fresh, is_incremental, validates=False):
         if is_fresh and not is_incremental:
@@ -91,7 +97,13 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
 
     @stochastic_only
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Train for one more epoch, on the given data.
 
         Parameters
@@ -120,7 +132,7 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
         """
         return self._partial_fit(X, y, sample_weight, classes)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Any:
         """Predict the class of each sample.
 
         Parameters
@@ -137,7 +149,7 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
         return self._targets.labels(outputs)
 
     @available_if(lambda self: not _has_probability(self))
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> NDArray:
         """Compute the outputs that the classes are decided by.
 
         Parameters
@@ -155,7 +167,7 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
         return self._targets.decisions(outputs)
 
     @available_if(lambda self: _has_probability(self))
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> NDArray:
         """Estimate the probability of each class.
 
         Parameters
@@ -173,7 +185,9 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
         return self._targets.probabilities(outputs)
 
     @available_if(lambda self: _has_probability(self))
-    def predict_proba_samples(self, X, n_samples, *, random_state=0):
+    def predict_proba_samples(
+        self, X: MatrixLike, n_samples: int, *, random_state: RandomStateLike = 0
+    ) -> NDArray:
         """Sample the probabilities, to see how sure they are.
 
         With dropout a sample is a prediction with units dropped (Monte-Carlo dropout);
@@ -204,7 +218,7 @@ class BaseMLPClassifier(ClassifierMixin, BaseMLP):
         return self._targets.probabilities(samples)
 
     @available_if(lambda self: _has_probability(self))
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> NDArray:
         """Estimate the logarithm of the probability of each class.
 
         Parameters

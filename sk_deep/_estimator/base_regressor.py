@@ -1,16 +1,18 @@
 """What the regressors share."""
 
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
-from sklearn.utils.metaestimators import available_if
 
-from sk_deep._compat import fit_context
+from sk_deep._compat import available_if, fit_context
 from sk_deep._estimator import plan
 from sk_deep._estimator.availability import stochastic_only
 from sk_deep._estimator.base import BaseMLP
 from sk_deep._estimator.targets import RealTargets, as_columns, score_real
+from sk_deep._typing import MatrixLike, RandomStateLike
 from sk_deep.losses import get_loss
 
 
@@ -26,6 +28,8 @@ def _has_errors(estimator):
 
 class BaseMLPRegressor(RegressorMixin, BaseMLP):
     """What the regressors share: from numbers to targets, and from outputs back."""
+
+    oof_prediction_: NDArray
 
     # whether predictions are clipped to the range of the training targets
     _clips_predictions = False
@@ -72,7 +76,9 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
             )
         return n_columns * n_targets
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Compute the coefficient of determination R^2.
 
         Parameters
@@ -97,7 +103,9 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
 
     @stochastic_only
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one more epoch, on the given data.
 
         Parameters
@@ -118,7 +126,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> NDArray:
         """Predict the target of each sample.
 
         Parameters
@@ -135,7 +143,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         return self._targets.predictions(outputs)
 
     @available_if(_has_errors)
-    def predict_interval(self, X, *, coverage=0.9):
+    def predict_interval(self, X: MatrixLike, *, coverage: float = 0.9) -> NDArray:
         """Predict intervals that hold so large a part of the targets, after `n_folds`.
 
         Half of an interval's length is a quantile of the errors that the members have
@@ -181,7 +189,9 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         half = self._oof_errors[place].reshape(values.shape[1:])
         return np.stack([values - half, values + half], axis=-1)
 
-    def predict_samples(self, X, n_samples, *, random_state=0):
+    def predict_samples(
+        self, X: MatrixLike, n_samples: int, *, random_state: RandomStateLike = 0
+    ) -> NDArray:
         """Sample the predictions, to see how sure they are.
 
         With dropout a sample is a prediction with units dropped (Monte-Carlo dropout);

@@ -27,10 +27,10 @@ from sk_deep._estimator.base import BaseMLP
 from sk_deep._estimator.finding import find_network, last_step
 from sk_deep._stacks.executor import train_in_stacks
 from sk_deep.recipe._budget import Budget
-from sk_deep.recipe._diagnosis import diagnose
+from sk_deep.recipe._diagnosis import Diagnosis, diagnose
 from sk_deep.recipe._measure import scores_in
 from sk_deep.recipe._moves import Facts, Suggestion
-from sk_deep.recipe._path import Decision
+from sk_deep.recipe._path import Decision, Path
 from sk_deep.recipe._space import Space
 from sk_deep.recipe._walk import Walk
 from sk_deep.recipe._yardsticks import training_scores
@@ -215,6 +215,10 @@ class RecipeSearchCV(BaseSearchCV):
         "refit": ["boolean"],
         "random_state": ["random_state"],
     }
+
+    path_: Path
+    diagnosis_: Diagnosis | None
+    n_fits_: int
 
     def __init__(
         self,
