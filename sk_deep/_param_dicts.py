@@ -7,7 +7,7 @@ from sk_deep._compat import validate_parameter_constraints
 
 
 def check_names(parameter: str, owner: Any, given: Collection[str], legal) -> None:
-    """Check that a dict holds no other names than its owner knows.
+    """Check that a dict holds only names that its owner takes.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def check_names(parameter: str, owner: Any, given: Collection[str], legal) -> No
     unknown = sorted(set(given) - set(legal), key=str)
     if unknown:
         raise ValueError(
-            f"{parameter} for {owner!r} may hold {sorted(legal)}, however: {unknown}."
+            f"{parameter} for {owner!r} may hold {sorted(legal)}, got {unknown}."
         )
 
 

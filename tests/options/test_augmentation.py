@@ -398,11 +398,11 @@ def test_callable_must_keep_the_outputs():
 
 ERRORS = [
     # augmentation, parameters, message
-    ("noise", {"foo": 1}, "for 'noise' may hold ['scale'], however: ['foo']."),
-    ("noise", {"n_features": 1}, "may hold ['scale'], however: ['n_features']."),
-    ("noise", {"augmentation": 1}, "may hold ['scale'], however: ['augmentation']."),
+    ("noise", {"foo": 1}, "for 'noise' may hold ['scale'], got ['foo']."),
+    ("noise", {"n_features": 1}, "may hold ['scale'], got ['n_features']."),
+    ("noise", {"augmentation": 1}, "may hold ['scale'], got ['augmentation']."),
     ("noise", {"image_shape": (5, 6)}, "may hold ['scale']"),
-    (_flip, {"scale": 1}, "may hold [], however: ['scale']."),
+    (_flip, {"scale": 1}, "may hold [], got ['scale']."),
     ("noise", {"scale": -0.1}, "'scale' parameter"),
     ("noise", {"scale": math.inf}, "'scale' parameter"),
     ("noise", {"scale": "much"}, "'scale' parameter"),

@@ -533,12 +533,12 @@ ILLEGAL = [
             "dropout_params": {"inference": "gaussian"},
             "activation": "maxout",
         },
-        "'dropconnect' .* acts on single values, however: activation='maxout'",
+        "'dropconnect' .* acts on single values, got activation='maxout'",
     ),
     ({"dropout_params": {"alpha": 1.0}}, r"'standard' may hold \[\].*\['alpha'\]"),
     (
         {"dropout_type": "standout", "dropout_params": {"gamma": 1.0}},
-        r"'standout' may hold \['alpha', 'beta'\], however: \['gamma'\]",
+        r"'standout' may hold \['alpha', 'beta'\], got \['gamma'\]",
     ),
     (
         {"dropout_type": "standout", "dropout_params": {"alpha": np.inf}},

@@ -336,7 +336,7 @@ ILLEGAL = [
     ("gamma", None, [-1.0, 2.0], r"loss='gamma' needs y > 0, got min\(y\)=-1"),
     ("gamma", None, [0.0, 2.0], r"loss='gamma' needs y > 0, got min\(y\)=0"),
     ("huber", {"gamma": 1.0}, None, r"'huber' may hold \['delta'\].*\['gamma'\]"),
-    ("squared_error", {"delta": 1.0}, None, r"may hold \[\], however: \['delta'\]"),
+    ("squared_error", {"delta": 1.0}, None, r"may hold \[\], got \['delta'\]"),
     ("huber", {"delta": 0.0}, None, "'delta' parameter of loss_params for 'huber'"),
     ("huber", {"delta": "1"}, None, "'delta' parameter of loss_params for 'huber'"),
     ("quantile", {"quantile": 1.2}, None, "'quantile' parameter of loss_params"),

@@ -312,8 +312,8 @@ def test_bound_schedules_are_equal_where_name_and_parameters_are(first):
 ILLEGAL = [
     ("nothing", None, "'learning_rate' parameter"),
     ("constant", {"gamma": 0.5}, r"'constant' may hold \['warmup'\].*\['gamma'\]"),
-    ("cosine", {"peak": 0.5}, r"may hold \['final', 'warmup'\], however: \['peak'\]"),
-    (abs, {"final": 0.5}, r"may hold \['warmup'\], however: \['final'\]"),
+    ("cosine", {"peak": 0.5}, r"may hold \['final', 'warmup'\], got \['peak'\]"),
+    (abs, {"final": 0.5}, r"may hold \['warmup'\], got \['final'\]"),
     ("step", {"every": 0}, "'every' parameter of schedule_params for 'step'"),
     ("step", {"every": 1.5}, "'every' parameter of schedule_params for 'step'"),
     ("step", {"gamma": 0.0}, "'gamma' parameter of schedule_params for 'step'"),
@@ -324,7 +324,7 @@ ILLEGAL = [
     ("one_cycle", {"initial": -0.1}, "'initial' parameter of schedule_params"),
     ("constant", {"warmup": 1.0}, "'warmup' parameter of schedule_params"),
     ("constant", {"warmup": -0.1}, "'warmup' parameter of schedule_params"),
-    ("invscaling", {"power_t": 0.5}, r"may hold \['warmup'\], however: \['power_t'\]"),
+    ("invscaling", {"power_t": 0.5}, r"may hold \['warmup'\], got \['power_t'\]"),
 ]
 
 
@@ -340,7 +340,7 @@ def test_errors(name, params, message):
     [
         ({"learning_rate": "cosine"}, "'lbfgs' has no learning rate to schedule"),
         ({"learning_rate": abs}, "'lbfgs' has no learning rate to schedule"),
-        ({"schedule_params": {"warmup": 0.1}}, r"may hold \[\], however: \['warmup'\]"),
+        ({"schedule_params": {"warmup": 0.1}}, r"may hold \[\], got \['warmup'\]"),
     ],
 )
 def test_lbfgs_has_no_rate(params, message):
