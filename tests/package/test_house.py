@@ -15,47 +15,7 @@ CLASS_LINES = 300  # of classes that others inherit from: BaseMLP ...
 # A signature and a docstring of all parameters are long.
 FINAL_CLASSES = {"_classifier", "_regressor", "_tabular"}
 # What is still too large, or still says "however:": rule -> names.
-EXCEPTIONS = {
-    "modules_are_short": {
-        "_engine.net",
-        "losses",
-        "recipe._measure",
-        "recipe._moves",
-        "recipe._rules",
-        "recipe._walk",
-    },
-    "functions_are_short": {
-        "_classifier.MLPClassifier.__init__",
-        "_engine.full_batch._minimize",
-        "_estimator.parameters.Parameters.__init__",
-        "_regressor.MLPRegressor.__init__",
-        "_stacks.members.make_members",
-    },
-    "messages_say_got": {
-        "_data.batches",
-        "_engine.data_parallel",
-        "_engine.net",
-        "_engine.prediction",
-        "_engine.state",
-        "_estimator.checks",
-        "_files.plain_tree",
-        "_param_dicts",
-        "callbacks",
-        "export.__init__",
-        "export._columns",
-        "export._converters",
-        "persistence",
-        "plots._loss_curve",
-        "plots._recipe_path",
-        "plots._style",
-        "plots._weights",
-        "recipe._measure",
-        "recipe._search",
-        "solvers.__init__",
-        "solvers._first_order",
-        "solvers._per_member",
-        "solvers._vsgd",
-    },
+EXCEPTIONS: dict = {
 }
 
 FOLDER = Path(sk_deep.__file__).parent
