@@ -1,12 +1,9 @@
 """Save estimators to files that are safe to load and never half written."""
 
 import hashlib
-import io
-import json
 import os
 import stat
 import string
-import zipfile
 from collections.abc import Callable
 from numbers import Integral
 from pathlib import Path
@@ -23,7 +20,7 @@ from sk_deep._data.columns import ColumnEncoder
 from sk_deep._engine.state import architecture_of
 from sk_deep._estimator import checks
 from sk_deep._estimator.base import BaseMLP
-from sk_deep._files import plain_tree
+from sk_deep._files import plain_tree, sealed_zip
 from sk_deep._files.atomic import atomic_write
 from sk_deep._regressor import MLPRegressor
 from sk_deep._tabular import TabularMLPClassifier, TabularMLPRegressor
@@ -83,8 +80,6 @@ _NEEDED = {"n_features_in_", "n_layers_", "n_outputs_", "out_activation_"}
 _NEEDED_BY_CLASSIFIERS = {"classes_", "_sparse_target", "_target_type", "_threshold"}
 _REQUESTS = "_metadata_request"  # private to scikit-learn: written by its methods
 
-_ZIP = b"PK\x03\x04"  # first bytes of a file of skops
-_SCHEMA = "schema.json"  # the part of it that lists the others
 _N_DIGITS = 64  # of a SHA-256
 
 
@@ -204,7 +199,9 @@ def load(
     """
     content = _read(path, max_bytes)
     _check_expected(content, expected_sha256)
-    return (_load_by_skops if content.startswith(_ZIP) else _load)(content)
+    return (_load_by_skops if content.startswith(sealed_zip.FIRST_BYTES) else _load)(
+        content
+    )
 
 
 def trusted_types() -> list[str]:
@@ -446,7 +443,7 @@ def _dump_by_skops(estimator: BaseEstimator) -> bytes:
             f"trusted_types(), got {', '.join(unknown)}. Save best_estimator_ of a "
             "search."
         )
-    return _seal(content)
+    return sealed_zip.seal(content, _about())
 
 
 def _untrusted(skops_io, content: bytes) -> list[str]:
@@ -454,54 +451,9 @@ def _untrusted(skops_io, content: bytes) -> list[str]:
     return sorted(types - set(trusted_types()))
 
 
-def _seal(content: bytes) -> bytes:
-    """Write format, versions and hash of the file into the archive's comment."""
-    buffer = io.BytesIO(content)
-    with zipfile.ZipFile(buffer, "a") as archive:
-        archive.comment = json.dumps(_about()).encode() + bytes(_N_DIGITS)
-    sealed = buffer.getvalue()[:-_N_DIGITS]
-    return sealed + hashlib.sha256(sealed).hexdigest().encode()
-
-
-def _unseal(content: bytes) -> dict[str, Any]:
-    """Check the hash and the sizes; return format and versions."""
-    sealed, digits = content[:-_N_DIGITS], content[-_N_DIGITS:]
-    if hashlib.sha256(sealed).hexdigest().encode() != digits:
-        raise CorruptModelError(
-            "the file has changed since it was written, or was not written by "
-            "sk_deep.save; skops.io.load(path, trusted=sk_deep.trusted_types()) reads "
-            "other files."
-        )
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        entries = archive.infolist()
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise CorruptModelError("the file's parts must not be compressed.")
-        if sum(entry.file_size for entry in entries) > len(content):
-            raise CorruptModelError("the file's parts must not overlap.")
-        _check_parts_are_used_once(archive.read(_SCHEMA))
-        return json.loads(archive.comment[:-_N_DIGITS])
-
-
-def _check_parts_are_used_once(schema: bytes) -> None:
-    """Check that the memory for the parts is no more than the file's size."""
-    owners: dict[str, Any] = {}
-
-    def note(node: dict[str, Any]) -> dict[str, Any]:
-        if "file" in node:
-            owner = node.get("__id__")  # skops reads a node of the same id once
-            if node["file"] in owners and (not owner or owner != owners[node["file"]]):
-                raise CorruptModelError(
-                    f"{node['file']!r:.50} must hold one array only."
-                )
-            owners[node["file"]] = owner
-        return node
-
-    json.loads(schema, object_hook=note)
-
-
 def _load_by_skops(content: bytes) -> BaseEstimator:
     skops_io = _skops_io()
-    _check_format(_legal(lambda: _unseal(content)))
+    _check_format(_legal(lambda: sealed_zip.unseal(content)))
     unknown = _legal(lambda: _untrusted(skops_io, content))
     if unknown:
         raise CorruptModelError(

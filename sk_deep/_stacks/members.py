@@ -1,6 +1,7 @@
 """Members of stacks: networks to be trained."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,30 +178,42 @@ def make_members(
         for state in random_states
     ]
     seed = draw_seed() if fit_plan.draws_noise else None
-    if validation is not None:
-        trains = [np.arange(n_rows)] * len(random_states)
-        given, given_weight = validation
-        valid = RowSelection(given, np.arange(len(given.rows)), given_weight)
-        valids: list[RowSelection | None] = [valid] * len(random_states)
-    else:
-        fold = choose_fold(estimator, rows, random_states)
-        trains, held_out = fold.positions(len(random_states))
-        valids = [
-            None if positions is None else RowSelection(source, positions, weight)
-            for positions in held_out
-        ]
+    selections = _select_rows(estimator, source, rows, validation, random_states)
     return [
         Member(
             estimator,
-            RowSelection(source, train, weight),
+            train,
             valid,
             fit_plan,
             random_state,
             drawn,
             seed,
-            fit_plan.clipped_batch_size(len(train)),
+            fit_plan.clipped_batch_size(len(train.rows)),
         )
-        for train, valid, random_state, drawn in zip(
-            trains, valids, random_states, weights, strict=True
+        for (train, valid), random_state, drawn in zip(
+            selections, random_states, weights, strict=True
         )
+    ]
+
+
+def _select_rows(
+    estimator: BaseMLP,
+    source: Source,
+    rows: CheckedRows,
+    validation: tuple[Source, NDArray | None] | None,
+    random_states: Sequence[RandomState],
+) -> list[tuple[RowSelection, RowSelection | None]]:
+    """Select the rows that each member trains on, and those that it validates on."""
+    if validation is not None:
+        given, given_weight = validation
+        train = RowSelection(source, np.arange(len(source.rows)), rows.weight)
+        valid = RowSelection(given, np.arange(len(given.rows)), given_weight)
+        return [(train, valid)] * len(random_states)
+    fold = choose_fold(estimator, rows, random_states)
+    return [
+        (
+            RowSelection(source, trains, rows.weight),
+            None if held_out is None else RowSelection(source, held_out, rows.weight),
+        )
+        for trains, held_out in zip(*fold.positions(len(random_states)), strict=True)
     ]

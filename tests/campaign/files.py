@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 import sk_deep
 from campaign._common import Campaign, Outcome, quiet
 from sk_deep import MLPClassifier, MLPRegressor, load, persistence, save
-from sk_deep._files import plain_tree
+from sk_deep._files import plain_tree, sealed_zip
 from sk_deep.exceptions import CorruptModelError
 
 X, Y = load_iris(return_X_y=True)
@@ -306,7 +306,7 @@ def _zip(entries, compression=zipfile.ZIP_STORED, seals=True):
         for name, content in entries.items():
             archive.writestr(name, content)
     content = buffer.getvalue()
-    return persistence._seal(content) if seals else content
+    return sealed_zip.seal(content, persistence._about()) if seals else content
 
 
 def _schema(node):

@@ -15,8 +15,7 @@ CLASS_LINES = 300  # of classes that others inherit from: BaseMLP ...
 # A signature and a docstring of all parameters are long.
 FINAL_CLASSES = {"_classifier", "_regressor", "_tabular"}
 # What is still too large, or still says "however:": rule -> names.
-EXCEPTIONS: dict = {
-}
+EXCEPTIONS: dict = {}
 
 FOLDER = Path(sk_deep.__file__).parent
 SOURCES = {
