@@ -525,7 +525,7 @@ def test_members_predict_by_their_own_probability(kind, params):
 ILLEGAL = [
     (
         {"dropout_type": "alpha"},
-        "dropout_type='alpha' is made for activation='selu', however: activation='relu",
+        "dropout_type='alpha' needs activation='selu', got activation='relu",
     ),
     (
         {
