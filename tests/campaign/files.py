@@ -489,8 +489,9 @@ CRAFTED = {
         }
     ),
     "skops: parts that overlap": lambda: _overlapping(100),
-    "skops: a class of ours that is not listed": lambda: persistence._seal(
-        skops.io.dumps(sk_deep.BatchedGridSearchCV(MLPClassifier(), {}))
+    "skops: a class of ours that is not listed": lambda: sealed_zip.seal(
+        skops.io.dumps(sk_deep.BatchedGridSearchCV(MLPClassifier(), {})),
+        persistence._about(),
     ),
 }
 _ARRAY_NODE = {
@@ -532,7 +533,7 @@ def _overlapping(n):
             twin = copy.copy(archive.getinfo("array.npy"))
             twin.filename = f"{i}.npy"
             archive.filelist.append(twin)
-    return persistence._seal(buffer.getvalue())
+    return sealed_zip.seal(buffer.getvalue(), persistence._about())
 
 
 def _npy_of(shape):

@@ -27,7 +27,7 @@ from test_plain_tree import seal
 
 import sk_deep
 from sk_deep import MLPClassifier, MLPRegressor, load, persistence, save
-from sk_deep._files import plain_tree
+from sk_deep._files import plain_tree, sealed_zip
 from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import CorruptModelError
 
@@ -392,7 +392,7 @@ def test_a_part_makes_one_array_only(path):
         schema = archive.read("schema.json").decode()
         first, second, *_ = re.findall(r'"file": "(.+?)"', schema)
         changed.writestr("schema.json", schema.replace(second, first))
-    path.write_bytes(persistence._seal(buffer.getvalue()))
+    path.write_bytes(sealed_zip.seal(buffer.getvalue(), persistence._about()))
     with pytest.raises(CorruptModelError, match="must hold one array"):
         load(path)
 
@@ -405,7 +405,7 @@ def test_parts_do_not_overlap(path):
         twin = copy.copy(archive.getinfo("a"))
         twin.filename = "b"
         archive.filelist.append(twin)
-    path.write_bytes(persistence._seal(buffer.getvalue()))
+    path.write_bytes(sealed_zip.seal(buffer.getvalue(), persistence._about()))
     with pytest.raises(CorruptModelError, match="must not overlap"):
         load(path)
 
