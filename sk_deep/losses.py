@@ -54,14 +54,17 @@ class InverseLink:
     onnx : callable
         The same as nodes of ONNX: takes a graph and the name of the raw outputs, and
         gives the name of the outputs.
+    is_identity : bool, default=False
+        Whether the outputs are the raw outputs.
     """
 
     function: Callable[[Tensor], Tensor]
     onnx: Callable[[Graph, str], str]
+    is_identity: bool = False
 
 
 INVERSE_LINKS: dict[str, InverseLink] = {
-    "identity": InverseLink(lambda raw: raw, lambda graph, raw: raw),
+    "identity": InverseLink(lambda raw: raw, lambda graph, raw: raw, is_identity=True),
     "logistic": InverseLink(torch.sigmoid, lambda graph, raw: graph("Sigmoid", raw)),
     "softmax": InverseLink(_softmax, lambda graph, raw: graph("Softmax", raw, axis=-1)),
     "exp": InverseLink(torch.exp, lambda graph, raw: graph("Exp", raw)),
@@ -291,6 +294,8 @@ class Loss:
         The rule of `is_legal` in words, for the error message.
     has_probability : bool, default=True
         Whether a classifier's outputs are probabilities.
+    is_log_likelihood : bool, default=False
+        Whether it is the log loss of classes, which label smoothing is made for.
     columns : callable, default returns 1
         Function of the loss's parameters that returns the number of outputs per target.
     score : callable, default=None
@@ -305,6 +310,7 @@ class Loss:
     is_legal: Callable[[NDArray], bool] = lambda y: True
     target_rule: str = ""
     has_probability: bool = True
+    is_log_likelihood: bool = False
     columns: Callable[..., int] = lambda **params: 1
     score: Callable[..., float] | None = None
 
@@ -330,6 +336,7 @@ LOSSES: dict[str, Loss] = {
         "Neurocomputing 1990.",
         use="The default for classifiers: its gradient is large wherever the network "
         "is wrong.",
+        is_log_likelihood=True,
     ),
     "squared_error": Loss(
         {

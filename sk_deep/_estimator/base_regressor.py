@@ -13,7 +13,7 @@ from sk_deep._estimator.availability import stochastic_only
 from sk_deep._estimator.base import BaseMLP
 from sk_deep._estimator.targets import RealTargets, as_columns, score_real
 from sk_deep._typing import MatrixLike, RandomStateLike
-from sk_deep.losses import get_loss
+from sk_deep.losses import INVERSE_LINKS, get_loss
 
 
 def _has_errors(estimator):
@@ -61,7 +61,7 @@ class BaseMLPRegressor(RegressorMixin, BaseMLP):
         return RealTargets.from_state(state)
 
     def _check_target_scaling(self, link):
-        if self.target_scaling is not None and link != "identity":
+        if self.target_scaling is not None and not INVERSE_LINKS[link].is_identity:
             raise ValueError(
                 "target_scaling is not supported for losses of positive targets, got "
                 f"target_scaling={self.target_scaling!r}, loss={self.loss!r}."

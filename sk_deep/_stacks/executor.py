@@ -9,9 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 import torch
 from joblib import effective_n_jobs
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.utils.parallel import Parallel, delayed
 
 from sk_deep._compat import (
@@ -26,7 +27,9 @@ from sk_deep._stacks.compatibility import structure
 from sk_deep._stacks.job import Job
 from sk_deep._stacks.progress import Call, is_reported, report
 from sk_deep._stacks.task import Task, TransformedSplit, fit_steps, make_task
+from sk_deep.encodings import NUMERICAL_EMBEDDINGS
 from sk_deep.exceptions import full_memory
+from sk_deep.network import Architecture
 
 # bytes of the weights and values of a stack; on the CPU they must fit into a cache
 _STACK_BYTES = {"cpu": 2**23}
@@ -133,7 +136,11 @@ class StackExecutor:
 
     def _run_tasks(self, tasks: list[Task], calls: list[Call], outcomes: list) -> None:
         """Train and score tasks in stacks; put their results into `outcomes`."""
+        if not tasks:
+            return
         inputs = self._fit_steps(tasks, calls)
+        X, y = calls[0].X, calls[0].y
+        n_outputs = _count_outputs(tasks[0].network, y)
         groups = defaultdict(list)
         for task in tasks:
             reason = inputs.get(task.inputs)
@@ -144,12 +151,11 @@ class StackExecutor:
         jobs = [
             _job(chunk, calls, inputs)
             for group in groups.values()
-            for chunk in self._cut(group, calls, inputs)
+            for chunk in self._cut(group, calls, inputs, n_outputs)
         ]
         if not jobs:
             return
-        X, y = calls[0].X, calls[0].y
-        jobs.sort(key=lambda job: _work(job, X), reverse=True)
+        jobs.sort(key=lambda job: _work(job, X, n_outputs), reverse=True)
         run = self._run_unordered if any(map(is_reported, calls)) else self._run_jobs
         for job, results in run(jobs, X, y):
             for task, result in zip(job.tasks, results, strict=True):
@@ -216,6 +222,7 @@ class StackExecutor:
         tasks: list[Task],
         calls: list[Call],
         inputs: dict[tuple, TransformedSplit],
+        n_outputs: int,
     ) -> list[list[Task]]:
         """Cut tasks of one structure into stacks, and into shares for the workers."""
         size = self.batch_members
@@ -225,7 +232,7 @@ class StackExecutor:
             X = X if first.steps is None else inputs[first.inputs].X_train
             device = torch.device(plan.device(first.network)).type
             budget = _STACK_BYTES.get(device, _STACK_BYTES_ELSEWHERE)
-            size = max(1, budget // _member_bytes(first.network, X))
+            size = max(1, budget // _member_bytes(first.network, X, n_outputs))
         n_members = sum(task.network.n_members for task in tasks)
         n_stacks = -(-n_members // size)
         n_shares = max(1, n_members // _SMALLEST_SHARE)
@@ -302,21 +309,36 @@ def _job(
     )
 
 
-def _work(job: Job, X) -> int:
+def _work(job: Job, X, n_outputs: int) -> int:
     """Estimate the work of a job, to start with the longest."""
     first = job.tasks[0]
     X = X if first.steps is None else job.inputs[first.inputs].X_train
     n_members = sum(task.network.n_members for task in job.tasks)
-    return n_members * _member_bytes(first.network, X)
+    return n_members * _member_bytes(first.network, X, n_outputs)
 
 
-def _member_bytes(network, X) -> int:
+def _member_bytes(network, X, n_outputs: int) -> int:
     """Estimate the bytes that a step of a member reads and writes."""
     n_rows, n_features = _size(X)
-    n_rows = plan.batch_size(network, n_rows)
-    units = [n_features, *checks.hidden_units(network)]
-    n_weights = sum(a * b for a, b in pairwise(units))
-    return 4 * (4 * n_weights + n_rows * (n_features + 3 * sum(units[1:])))
+    units = checks.hidden_units(network)
+    embedding = NUMERICAL_EMBEDDINGS.get(network.numerical_embedding)
+    architecture = Architecture(
+        n_features,
+        n_outputs,
+        units,
+        checks.per_layer(network.activation, len(units), "activation"),
+        maxout_pieces=network.maxout_pieces,
+        n_periodic=n_features if embedding and embedding.has_waves else 0,
+    )
+    return 4 * architecture.work(plan.batch_size(network, n_rows))
+
+
+def _count_outputs(network, y) -> int:
+    """Return the number of outputs of a network, as targets of any kind need them."""
+    if len(np.shape(y)) > 1 or scipy.sparse.issparse(y):
+        return y.shape[1] if hasattr(y, "shape") else np.shape(y)[1]
+    n_classes = len(set(np.asarray(y).tolist())) if is_classifier(network) else 1
+    return n_classes if n_classes > 2 else 1
 
 
 def _size(X) -> tuple[int, int]:

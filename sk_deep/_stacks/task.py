@@ -96,7 +96,9 @@ def make_task(
             parameters_of(network),
             caller_name=type(network).__name__,
         )
-        checks.hidden_units(network)
+        units = checks.hidden_units(network)
+        activations = checks.per_layer(network.activation, len(units), "activation")
+        checks.check_activations(activations, network.n_members)
         plan.device(network)
         reason = reason_against(network)
         watched = [model, *dict(model.steps).values()] if is_pipeline else [model]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sk_deep.augmentation import AUGMENTATIONS
+from sk_deep.losses import get_loss
 from sk_deep.recipe._parameters import (
     has_one_value,
     may_change_depth,
@@ -48,7 +49,7 @@ def max_norm_grid(mlp, facts):
 
 def label_smoothing_grid(mlp, facts):
     """Try degrees of label smoothing, for the log loss of classes."""
-    if not facts.is_classifier or mlp.loss != "log_loss":
+    if not facts.is_classifier or not get_loss(mlp.loss).is_log_likelihood:
         return {}
     return {"label_smoothing": other_values(mlp.label_smoothing, [0.05, 0.15])}
 
