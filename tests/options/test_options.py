@@ -189,7 +189,10 @@ ILLEGAL = [
         {"solver": "adadelta", "solver_params": {"rho": "x"}},
         "must be arguments of Adadelta",
     ),
-    ({"solver": torch.optim.SGD, "solver_params": {"momentum": -1}}, "does not take"),
+    (
+        {"solver": torch.optim.SGD, "solver_params": {"momentum": -1}},
+        "must be arguments",
+    ),
     ({"learning_rate": lambda progress: np.nan}, "finite factors >= 0"),
     ({"learning_rate": lambda progress: None}, "finite factors >= 0"),
     ({"loss": torch.nn.MSELoss}, "function of two tensors"),
