@@ -22,6 +22,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from skorch.callbacks import EarlyStopping, EpochScoring, GradientNormClipping
 
 from sk_deep import MLPClassifier, MLPRegressor
+from sk_deep._engine.network_data import chunk_size
 
 PARAMS = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
 
@@ -421,7 +422,7 @@ def test_chunks_do_not_change_predictions(digits, monkeypatch, proba):
     X, y = digits
     model = MLPClassifier(**PARAMS).fit(X, y)
     monkeypatch.setattr("sk_deep._engine.network_data._CHUNK_ELEMENTS", 75 * 64)
-    assert model.net_.chunk_size(X.shape[1]) == 72
+    assert chunk_size(model.net_.module_.architecture, X.shape[1]) == 72
     np.testing.assert_allclose(model.predict_proba(X), proba, rtol=1e-6)
 
 

@@ -125,7 +125,7 @@ def test_regression_losses(loss, n_members, diabetes):
 
 
 def test_a_negative_target_has_no_poisson_loss(diabetes):
-    with pytest.raises(ValueError, match=r"loss='poisson' needs y >= 0, however"):
+    with pytest.raises(ValueError, match=r"loss='poisson' needs y >= 0, got"):
         MLPRegressor("poisson").fit(*diabetes)
 
 
@@ -175,8 +175,8 @@ ILLEGAL = [
     ({"scoring": "accuracy"}, "early_stopping=False"),
     ({"normalization": "batch", "batch_size": 1}, "at least 2 samples"),
     ({"class_weight": {11: 2.0}}, "class_weight must have keys of the classes"),
-    ({"class_weight": {0: -1.0}}, "finite numbers >= 0"),
-    ({"class_weight": {0: np.nan}}, "finite numbers >= 0"),
+    ({"class_weight": {0: -1.0}}, "finite values >= 0"),
+    ({"class_weight": {0: np.nan}}, "finite values >= 0"),
     ({"dropout": ["a"]}, r"dropout must be in \[0, 1\)"),
     ({"hidden_layer_sizes": (), "maxout_pieces": 3}, "no hidden layer"),
     ({"hidden_layer_sizes": [10.7]}, "must be integers"),

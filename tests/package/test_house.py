@@ -14,8 +14,6 @@ CLASS_LINES = 300  # of classes that others inherit from: BaseMLP ...
 
 # A signature and a docstring of all parameters are long.
 FINAL_CLASSES = {"_classifier", "_regressor", "_tabular"}
-# What is still too large, or still says "however:": rule -> names.
-EXCEPTIONS: dict = {}
 
 FOLDER = Path(sk_deep.__file__).parent
 SOURCES = {
@@ -93,9 +91,7 @@ RULES = [
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_house(rule):
     faults = [fault for name, source in SOURCES.items() for fault in rule(name, source)]
-    excepted = EXCEPTIONS.get(rule.__name__, set())
-    assert [fault for fault in faults if fault[0] not in excepted] == []
-    assert excepted - {name for name, _ in faults} == set()  # it is small now
+    assert faults == []
 
 
 # ---- the rules themselves --------------------------------------------------------

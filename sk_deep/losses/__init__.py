@@ -20,27 +20,34 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import d2_pinball_score
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sk_deep._compat import Interval
 from sk_deep._onnx import Graph
+from sk_deep.losses._functions import (
+    absolute_error,
+    binary_focal,
+    binary_hinge,
+    binary_log_loss,
+    count_quantiles,
+    crammer_singer_hinge,
+    half_gamma_deviance,
+    half_poisson_deviance,
+    half_squared_error,
+    huber,
+    logistic_squared_error,
+    multiclass_focal,
+    multinomial_log_loss,
+    multinomial_log_loss_gradient,
+    pinball,
+    score_quantiles,
+    smooth,
+    soft_targets,
+    softmax,
+    softmax_squared_error,
+)
 
 PerSample = Callable[..., Tensor]
-
-
-def _over_columns(function: Callable[..., Tensor], raw: Tensor) -> Tensor:
-    """Apply a softmax over the last axis.
-
-    torch's kernels use whole vector registers over the axis before the last; over a
-    last axis that is shorter than a register they are several times slower.
-    """
-    return function(raw.mT.contiguous(), dim=-2).mT
-
-
-_softmax = functools.partial(_over_columns, torch.softmax)
-_log_softmax = functools.partial(_over_columns, torch.log_softmax)
 
 
 @dataclass(frozen=True)
@@ -66,187 +73,9 @@ class InverseLink:
 INVERSE_LINKS: dict[str, InverseLink] = {
     "identity": InverseLink(lambda raw: raw, lambda graph, raw: raw, is_identity=True),
     "logistic": InverseLink(torch.sigmoid, lambda graph, raw: graph("Sigmoid", raw)),
-    "softmax": InverseLink(_softmax, lambda graph, raw: graph("Softmax", raw, axis=-1)),
+    "softmax": InverseLink(softmax, lambda graph, raw: graph("Softmax", raw, axis=-1)),
     "exp": InverseLink(torch.exp, lambda graph, raw: graph("Exp", raw)),
 }
-
-
-# ---- targets of a batch ------------------------------------------------------------
-
-
-def soft_targets(y: Tensor, n_classes: int, like: Tensor) -> Tensor:
-    """Turn class indices into probabilities of the classes.
-
-    Parameters
-    ----------
-    y : Tensor
-        Class indices (..., batch) as integers; floats are returned as they are.
-    n_classes : int
-        Number of classes.
-    like : Tensor
-        A tensor of the dtype and device of the result.
-
-    Returns
-    -------
-    y : Tensor of shape (..., batch, n_classes)
-        The probabilities.
-    """
-    if y.is_floating_point():
-        return y
-    # unlike functional.one_hot, it does not read y on the host
-    zeros = like.new_zeros(*y.shape, n_classes)
-    return zeros.scatter_(-1, y.unsqueeze(-1), 1.0)
-
-
-def smooth(y: Tensor, amount: float | Tensor, n_classes: int) -> Tensor:
-    """Mix probabilities with uniform probabilities, ``(1 - e) y + e / K``.
-
-    Parameters
-    ----------
-    y : Tensor
-        Probabilities.
-    amount : float or Tensor
-        The share e of the uniform probabilities, in [0, 1).
-    n_classes : int
-        Number of classes K; an indicator has two.
-
-    Returns
-    -------
-    y : Tensor
-        The smoothed probabilities.
-
-    References
-    ----------
-    C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the
-    Inception architecture for computer vision", CVPR 2016, sec. 7.
-    """
-    return (1 - amount) * y + amount / n_classes
-
-
-def _expected(losses: Tensor, y: Tensor) -> Tensor:
-    """Take each row's loss at its class, or the mean over its classes' probabilities.
-
-    `losses` (..., batch, n_classes) holds the loss of each row for each class.
-    """
-    if y.is_floating_point():
-        return torch.linalg.vecdot(losses, y)
-    return losses.gather(-1, y.unsqueeze(-1)).squeeze(-1)
-
-
-# ---- losses of classifiers ---------------------------------------------------------
-
-
-# NOTE[DIFF] reported log loss: scikit-learn clips probabilities at the machine epsilon
-# (never in its gradient). sk_deep computes it from the raw outputs without clipping, so
-# that it still grows where probabilities are below that epsilon.
-def _multinomial_log_loss(raw: Tensor, y: Tensor) -> Tensor:
-    return _expected(-_log_softmax(raw), y)
-
-
-def _multinomial_log_loss_gradient(raw: Tensor, y: Tensor) -> Tensor:
-    probability = _softmax(raw)
-    if y.is_floating_point():
-        return probability.sub_(y)
-    return probability.scatter_(-1, y.unsqueeze(-1), -1.0, reduce="add")
-
-
-def _binary_log_loss(raw: Tensor, y: Tensor) -> Tensor:
-    losses = F.binary_cross_entropy_with_logits(raw, y, reduction="none")
-    return losses.sum(dim=-1)
-
-
-def _softmax_squared_error(raw: Tensor, y: Tensor) -> Tensor:
-    return _half_squared_error(_softmax(raw), soft_targets(y, raw.shape[-1], raw))
-
-
-def _logistic_squared_error(raw: Tensor, y: Tensor) -> Tensor:
-    return _half_squared_error(raw.sigmoid(), y)
-
-
-def _crammer_singer_hinge(raw: Tensor, y: Tensor) -> Tensor:
-    """``max(0, 1 + max_{k != y} raw_k - raw_y)``, eq. 2 of Crammer and Singer."""
-    (first, second), (best, _) = (part.unbind(-1) for part in raw.topk(2, dim=-1))
-    is_best = soft_targets(best, raw.shape[-1], raw).bool()
-    rival = torch.where(is_best, second.unsqueeze(-1), first.unsqueeze(-1))
-    return _expected((1 + rival - raw).relu(), y)
-
-
-def _binary_hinge(raw: Tensor, y: Tensor) -> Tensor:
-    """``max(0, 1 - raw)`` of the positive class, ``max(0, 1 + raw)`` of the other."""
-    return (y * (1 - raw).relu() + (1 - y) * (1 + raw).relu()).sum(dim=-1)
-
-
-def _modulate(probability: Tensor, gamma: float) -> Tensor:
-    """``(1 - p)^gamma``, with a finite derivative at p = 1, eq. 4 of Lin et al."""
-    return (1 - probability).clamp(min=torch.finfo(probability.dtype).eps) ** gamma
-
-
-def _multiclass_focal(raw: Tensor, y: Tensor, *, gamma: float = 2.0) -> Tensor:
-    log_probability = _log_softmax(raw)
-    return _expected(-_modulate(log_probability.exp(), gamma) * log_probability, y)
-
-
-def _binary_focal(raw: Tensor, y: Tensor, *, gamma: float = 2.0) -> Tensor:
-    positive = _modulate(raw.sigmoid(), gamma) * F.softplus(-raw)
-    negative = _modulate((-raw).sigmoid(), gamma) * F.softplus(raw)
-    return (y * positive + (1 - y) * negative).sum(dim=-1)
-
-
-# ---- losses of regressors ----------------------------------------------------------
-
-
-def _half_squared_error(raw: Tensor, y: Tensor) -> Tensor:
-    return 0.5 * (raw - y).square().sum(dim=-1)
-
-
-def _absolute_error(raw: Tensor, y: Tensor) -> Tensor:
-    return (raw - y).abs().sum(dim=-1)
-
-
-def _huber(raw: Tensor, y: Tensor, *, delta: float = 1.0) -> Tensor:
-    """``r^2 / 2`` up to ``|r| = delta``, ``delta (|r| - delta / 2)`` beyond."""
-    return F.huber_loss(raw, y, reduction="none", delta=delta).sum(dim=-1)
-
-
-def _pinball(raw: Tensor, y: Tensor, *, quantile: float | list[float] = 0.5) -> Tensor:
-    """``max(q r, (q - 1) r)`` with ``r = y - raw``, a column per quantile q."""
-    q = torch.as_tensor(quantile, dtype=raw.dtype, device=raw.device)
-    residual = y - raw
-    return torch.maximum(q * residual, (q - 1) * residual).sum(dim=-1)
-
-
-def _half_poisson_deviance(raw: Tensor, y: Tensor) -> Tensor:
-    """``y log(y / mu) - y + mu`` with ``mu = exp(raw)``."""
-    constant = torch.xlogy(y, y) - y
-    return (raw.exp() - y * raw + constant).sum(dim=-1)
-
-
-def _half_gamma_deviance(raw: Tensor, y: Tensor) -> Tensor:
-    """``log(mu / y) + y / mu - 1`` with ``mu = exp(raw)``."""
-    return (raw + y * (-raw).exp() - y.log() - 1).sum(dim=-1)
-
-
-def _count_quantiles(quantile: float | list[float] = 0.5) -> int:
-    values = np.ravel(quantile)
-    is_list = np.ndim(quantile) < 2 and len(values) and values.dtype.kind == "f"
-    if not is_list or not all((values > 0) & (values < 1)):
-        raise ValueError(
-            "quantile must be a number in (0, 1) or a list of such numbers, got "
-            f"{quantile!r}."
-        )
-    return len(values)
-
-
-def _score_quantiles(y, outputs, sample_weight, *, quantile) -> float:
-    """Mean of the D^2 scores of the quantiles."""
-    scores = [
-        d2_pinball_score(y, column, alpha=q, sample_weight=sample_weight)
-        for q, column in zip(quantile, outputs.T, strict=True)
-    ]
-    return float(np.mean(scores))
-
-
-# ---- the table ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -325,10 +154,10 @@ LOSSES: dict[str, Loss] = {
         {
             "multiclass": Term(
                 "softmax",
-                _multinomial_log_loss,
-                _multinomial_log_loss_gradient,
+                multinomial_log_loss,
+                multinomial_log_loss_gradient,
             ),
-            "binary": Term("logistic", _binary_log_loss, _residual("logistic")),
+            "binary": Term("logistic", binary_log_loss, _residual("logistic")),
         },
         "cross entropy, the negative log likelihood of the classes",
         'J. Bridle, "Probabilistic interpretation of feedforward classification network'
@@ -344,12 +173,12 @@ LOSSES: dict[str, Loss] = {
             # the reported value is the mean
             "real": Term(
                 "identity",
-                _half_squared_error,
+                half_squared_error,
                 _residual("identity"),
                 averages_outputs=True,
             ),
-            "multiclass": Term("softmax", _softmax_squared_error),
-            "binary": Term("logistic", _logistic_squared_error),
+            "multiclass": Term("softmax", softmax_squared_error),
+            "binary": Term("logistic", logistic_squared_error),
         },
         "half the squared error; for classifiers, of the probabilities against one-hot"
         " targets",
@@ -361,8 +190,8 @@ LOSSES: dict[str, Loss] = {
     ),
     "hinge": Loss(
         {
-            "multiclass": Term("identity", _crammer_singer_hinge),
-            "binary": Term("identity", _binary_hinge),
+            "multiclass": Term("identity", crammer_singer_hinge),
+            "binary": Term("identity", binary_hinge),
         },
         "margin to the best other class, as in support vector machines; no"
         " probabilities",
@@ -373,8 +202,8 @@ LOSSES: dict[str, Loss] = {
     ),
     "focal": Loss(
         {
-            "multiclass": Term("softmax", _multiclass_focal),
-            "binary": Term("logistic", _binary_focal),
+            "multiclass": Term("softmax", multiclass_focal),
+            "binary": Term("logistic", binary_focal),
         },
         "log loss with less weight on rows that are classified well",
         'T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollar, "Focal loss for dense'
@@ -387,7 +216,7 @@ LOSSES: dict[str, Loss] = {
         {
             "real": Term(
                 "identity",
-                _absolute_error,
+                absolute_error,
                 lambda raw, y: (raw - y).sign(),
                 averages_outputs=True,
             )
@@ -400,7 +229,7 @@ LOSSES: dict[str, Loss] = {
         {
             "real": Term(
                 "identity",
-                _huber,
+                huber,
                 lambda raw, y, delta=1.0: (raw - y).clamp(-delta, delta),
                 averages_outputs=True,
             )
@@ -413,7 +242,7 @@ LOSSES: dict[str, Loss] = {
         constraints={"delta": [Interval(Real, 0, None, closed="neither")]},
     ),
     "quantile": Loss(
-        {"real": Term("identity", _pinball, averages_outputs=True)},
+        {"real": Term("identity", pinball, averages_outputs=True)},
         "pinball loss, for one quantile or several, with a column for each",
         'R. Koenker and G. Bassett, "Regression quantiles", Econometrica 1978.',
         use="For the bounds of an interval, or if predictions that are too low and too "
@@ -421,11 +250,11 @@ LOSSES: dict[str, Loss] = {
         constraints={
             "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"]
         },
-        columns=_count_quantiles,
-        score=_score_quantiles,
+        columns=count_quantiles,
+        score=score_quantiles,
     ),
     "poisson": Loss(
-        {"real": Term("exp", _half_poisson_deviance, _residual("exp"))},
+        {"real": Term("exp", half_poisson_deviance, _residual("exp"))},
         "half the Poisson deviance, for counts; the output activation is exp",
         'J. Nelder and R. Wedderburn, "Generalized linear models", JRSS A 1972.',
         use="For counts, and for other targets whose variance grows with the mean.",
@@ -436,7 +265,7 @@ LOSSES: dict[str, Loss] = {
         {
             "real": Term(
                 "exp",
-                _half_gamma_deviance,
+                half_gamma_deviance,
                 lambda raw, y: 1 - y * (-raw).exp(),
                 averages_outputs=True,
             )
@@ -547,3 +376,17 @@ class Criterion(nn.Module):
         """Compute the gradient with respect to the raw outputs, in new memory."""
         assert self.term.gradient is not None
         return self.term.gradient(raw, y, **self.params)
+
+
+__all__ = [
+    "INVERSE_LINKS",
+    "LOSSES",
+    "Criterion",
+    "InverseLink",
+    "Loss",
+    "Term",
+    "get_loss",
+    "losses_on",
+    "smooth",
+    "soft_targets",
+]
