@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
 from mypy import api
+
+pytestmark = pytest.mark.long
 
 SNIPPET = """
 import datetime

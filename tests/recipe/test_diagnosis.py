@@ -362,6 +362,7 @@ def test_the_page_of_a_notebook(name):
             assert repr(suggestion.param_grid) in shown
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["bare", "pipeline", "passthrough", "columns"])
 def test_the_first_grid_is_ready_for_a_search(name):
     row, diagnosis = ROWS[name], diagnosis_of(name)
@@ -510,6 +511,7 @@ def test_without_matplotlib_there_is_no_picture(monkeypatch):
         diagnosis.plot()
 
 
+@pytest.mark.long
 def test_the_page_escapes_what_a_user_named():
     estimator = Pipeline([("<b>&", classifier())])
     page = run(Row(estimator))._repr_html_()

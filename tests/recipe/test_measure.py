@@ -87,6 +87,7 @@ def test_scores_of_the_network(name):
     assert_scores(measured(name).network, estimator(name), *data(name), splitter(name))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_scores_of_the_yardsticks(name):
     is_classes = name == "classes"
