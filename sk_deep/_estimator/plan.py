@@ -129,7 +129,7 @@ class FitPlan:
         if size < 2 and name is not None and NORMALIZATIONS[name].mixes_rows:
             raise ValueError(
                 f"normalization={name!r} needs batches of at least 2 samples, got "
-                f"{size}."
+                f"{size} sample."
             )
         return size
 

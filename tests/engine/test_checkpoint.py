@@ -202,7 +202,7 @@ def test_workers_share_a_folder(search, digits, tmp_path):
 @pytest.mark.parametrize(
     ("params", "text"),
     [
-        ({"solver": "lbfgs"}, "however: solver='lbfgs'"),
+        ({"solver": "lbfgs"}, "got solver='lbfgs'"),
         ({"random_state": None}, r"got random_state=None in fit\."),
         ({"callbacks": [Checkpoint("folder", every=0)]}, "every must be an integer"),
         ({"callbacks": [Checkpoint("folder", every=1.5)]}, "every must be an integer"),

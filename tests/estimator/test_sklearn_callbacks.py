@@ -427,13 +427,8 @@ def test_nothing_of_the_data_stays_with_the_net():
         except KeyboardInterrupt:
             pass
         kept = [callback for _, callback in model.net_.callbacks_]
-        tasks = [one for one in kept if type(one).__name__ == "Tasks"]
-        assert len(tasks) == 1
-        assert (tasks[0].context, tasks[0].arguments, tasks[0].snapshot) == (
-            None,
-            {},
-            None,
-        )
+        (tasks,) = [one for one in kept if type(one).__name__ == "Tasks"]
+        assert (tasks.context, tasks.arguments, tasks.snapshot) == (None, {}, None)
 
 
 def test_a_fit_without_callbacks_has_none_in_its_net():

@@ -16,7 +16,7 @@ from campaign import CAMPAIGNS
 from sk_deep import MLPRegressor, persistence
 from sk_deep._data.batches import Batches
 from sk_deep._engine import prediction
-from sk_deep._engine.net import Net
+from sk_deep._engine.kept_weights import KeptWeights
 from sk_deep._estimator import base, plan
 from sk_deep._estimator.base import BaseMLP
 from sk_deep._files import plain_tree
@@ -155,9 +155,9 @@ DEFECTS = {
         _without_files(files.test_promise_03_a_pickle_names_nothing_of_torch, {}),
     ),
     "the weights of the last epoch are kept": Defect(
-        Net,
-        "_load_kept",
-        lambda sound: lambda self: None,
+        KeptWeights,
+        "load",
+        lambda sound: lambda *args: None,
         _without_files(inputs.test_promise_31_with_early_stopping_the_best_is_kept),
     ),
 }

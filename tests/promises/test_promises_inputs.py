@@ -222,7 +222,7 @@ def test_promise_39_batch_statistics_of_any_number_of_rows(n):
 
 
 def test_promise_39_one_row_has_no_statistics():
-    with pytest.raises(ValueError, match="got 1"):
+    with pytest.raises(ValueError, match="got 1 sample"):
         regressor(normalization="batch").fit(X[:1], R[:1])
 
 
