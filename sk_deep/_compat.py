@@ -91,7 +91,7 @@ def replace_executor(evaluate_candidates: Callable, wrap: Callable) -> None:
 
 
 def given_to(evaluate_candidates: Callable) -> tuple[Any, Any, dict[str, Any]]:
-    """Tell what the candidates of a search of scikit-learn are fitted to.
+    """Return what the candidates of a search of scikit-learn are fitted to.
 
     Parameters
     ----------

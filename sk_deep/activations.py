@@ -162,7 +162,7 @@ ACTIVATIONS: dict[str, Activation] = {
         nn.Identity,
         "z",
         'B. Widrow and M. Hoff, "Adaptive switching circuits", IRE WESCON 1960.',
-        use="For a network that shall be linear, such as a yardstick.",
+        use="For a linear network, such as a yardstick.",
         function=lambda z: z,
         derivative=lambda g, z, h: g,
         onnx=lambda graph, z, *_: z,
@@ -289,7 +289,7 @@ ACTIVATIONS: dict[str, Activation] = {
         'C. Dugas, Y. Bengio, F. Belisle, C. Nadeau and R. Garcia, "Incorporating'
         ' second-order functional knowledge for better option pricing", NIPS 2000.',
         use="A smooth relu whose slope never is 0; where the function that is "
-        "learned shall be smooth.",
+        "learned must be smooth.",
         function=F.softplus,
         derivative=lambda g, z, h: aten.softplus_backward.grad_input(
             g, z, 1, 20, grad_input=g
@@ -313,7 +313,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "the largest of `maxout_pieces` linear functions of the layer before",
         'I. Goodfellow, D. Warde-Farley, M. Mirza, A. Courville and Y. Bengio, "Maxout'
         ' networks", ICML 2013.',
-        use="Where each unit shall learn its shape, best with dropout. It has "
+        use="To let each unit learn its own shape, best with dropout. It has "
         "maxout_pieces times the weights.",
         has_pieces=True,
         onnx=_maxout,

@@ -57,10 +57,10 @@ class Autograd:
         factors = (
             shares if isinstance(shares, Tensor) else torch.full_like(losses, shares)
         )
-        found = run_backward(
+        gradients = run_backward(
             (losses,), (factors,), False, False, tuple(self.module.packed), False, False
         )
-        foreach_copy(self.module.grads, found)
+        foreach_copy(self.module.grads, gradients)
         return raw.detach(), losses.detach()
 
 
@@ -124,7 +124,9 @@ def is_ours(module: MLP, criterion: Criterion) -> bool:
 
 
 def choose_gradient(module: MLP, criterion: Criterion) -> GradientFunction:
-    """Choose the way to the gradient of a network's loss."""
-    way = (ByHand if is_by_hand(module, criterion) else Autograd)(module, criterion)
+    """Choose the function that computes the gradient of a network's loss."""
+    kind = ByHand if is_by_hand(module, criterion) else Autograd
+    compute = kind(module, criterion)
     # a graph would not repeat what a user's code does on the host
-    return Graphed(way) if module.flat.is_cuda and is_ours(module, criterion) else way
+    is_recorded = module.flat.is_cuda and is_ours(module, criterion)
+    return Graphed(compute) if is_recorded else compute

@@ -227,7 +227,7 @@ def checked_callbacks(estimator) -> list:
     return estimator.callbacks or []
 
 
-def check_watched(estimator) -> None:
+def check_early_stopping(estimator) -> None:
     """Check that parameters on early stopping are set with early stopping alone."""
     if not estimator.early_stopping or is_full_batch(estimator):
         for name, row in rows_acting_on(ActsOn.EARLY_STOPPING).items():

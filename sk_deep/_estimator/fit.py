@@ -152,7 +152,7 @@ class Fit:
     result: FitResult | None = field(default=None, init=False)
 
     def run(self, tasks: Sequence[Tasks]) -> None:
-        """Train, and tell scikit-learn's callbacks of the epochs."""
+        """Train, and call scikit-learn's callbacks at the epochs."""
         if self.plan.solver.full_batch:
             self._run_full_batch(tasks)
         else:

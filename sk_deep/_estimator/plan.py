@@ -26,7 +26,6 @@ from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
 from sk_deep.exceptions import warn_user
 from sk_deep.losses import get_loss
 from sk_deep.network import Architecture
-from sk_deep.normalizations import NORMALIZATIONS
 from sk_deep.schedules import INERT_SCHEDULE, SCHEDULES, WARMUP, Schedule, get_schedule
 from sk_deep.solvers import Solver, get_solver
 
@@ -126,7 +125,7 @@ class FitPlan:
             )
         size = min(self.batch_size, n_rows)
         name = self.architecture.normalization
-        if size < 2 and name is not None and NORMALIZATIONS[name].mixes_rows:
+        if size < 2 and self.architecture.mixes_rows:
             raise ValueError(
                 f"normalization={name!r} needs batches of at least 2 samples, got "
                 f"{size} sample."
@@ -198,7 +197,7 @@ def plan_fit(estimator: Any, X: Any, old: Net | None = None) -> FitPlan:
         else old.module_.architecture.dtype
     )
     row = solver(estimator)
-    checks.check_watched(estimator)
+    checks.check_early_stopping(estimator)
     return FitPlan(
         architecture=replace(arch, dtype=name),
         loss=estimator.loss,

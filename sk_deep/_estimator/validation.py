@@ -205,8 +205,9 @@ def split_folds(rows: CheckedRows, n_folds: int, random_state: RandomState) -> N
         order = order[np.argsort(rows.weight[order] == 0, kind="stable")]
     fold_of = np.empty(n_rows, int)
     for start in range(0, n_rows, n_folds):
-        own = order[start : start + n_folds]
-        fold_of[own] = random_state.permutation(n_folds)[: len(own)]
+        neighbours = order[start : start + n_folds]
+        folds = random_state.permutation(n_folds)
+        fold_of[neighbours] = folds[: len(neighbours)]
     return fold_of
 
 

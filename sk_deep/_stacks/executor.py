@@ -140,14 +140,14 @@ class StackExecutor:
             return
         inputs = self._fit_steps(tasks, calls)
         X, y = calls[0].X, calls[0].y
-        n_outputs = _count_outputs(tasks[0].network, y)
+        n_outputs = _count_outputs(tasks[0].estimator, y)
         groups = defaultdict(list)
         for task in tasks:
             reason = inputs.get(task.inputs)
             if isinstance(reason, str):
                 outcomes[task.index] = reason
             else:
-                groups[structure(task.network)].append(task)
+                groups[structure(task.estimator)].append(task)
         jobs = [
             _job(chunk, calls, inputs)
             for group in groups.values()
@@ -230,10 +230,10 @@ class StackExecutor:
             first = tasks[0]
             X = calls[first.index].X
             X = X if first.steps is None else inputs[first.inputs].X_train
-            device = torch.device(plan.device(first.network)).type
+            device = torch.device(plan.device(first.estimator)).type
             budget = _STACK_BYTES.get(device, _STACK_BYTES_ELSEWHERE)
-            size = max(1, budget // _member_bytes(first.network, X, n_outputs))
-        n_members = sum(task.network.n_members for task in tasks)
+            size = max(1, budget // _member_bytes(first.estimator, X, n_outputs))
+        n_members = sum(task.estimator.n_members for task in tasks)
         n_stacks = -(-n_members // size)
         n_shares = max(1, n_members // _SMALLEST_SHARE)
         n_shares = min(n_shares, effective_n_jobs(self.n_jobs))
@@ -313,31 +313,31 @@ def _work(job: Job, X, n_outputs: int) -> int:
     """Estimate the work of a job, to start with the longest."""
     first = job.tasks[0]
     X = X if first.steps is None else job.inputs[first.inputs].X_train
-    n_members = sum(task.network.n_members for task in job.tasks)
-    return n_members * _member_bytes(first.network, X, n_outputs)
+    n_members = sum(task.estimator.n_members for task in job.tasks)
+    return n_members * _member_bytes(first.estimator, X, n_outputs)
 
 
-def _member_bytes(network, X, n_outputs: int) -> int:
+def _member_bytes(estimator, X, n_outputs: int) -> int:
     """Estimate the bytes that a step of a member reads and writes."""
     n_rows, n_features = _size(X)
-    units = checks.hidden_units(network)
-    embedding = NUMERICAL_EMBEDDINGS.get(network.numerical_embedding)
+    units = checks.hidden_units(estimator)
+    embedding = NUMERICAL_EMBEDDINGS.get(estimator.numerical_embedding)
     architecture = Architecture(
         n_features,
         n_outputs,
         units,
-        checks.per_layer(network.activation, len(units), "activation"),
-        maxout_pieces=network.maxout_pieces,
+        checks.per_layer(estimator.activation, len(units), "activation"),
+        maxout_pieces=estimator.maxout_pieces,
         n_periodic=n_features if embedding and embedding.has_waves else 0,
     )
-    return 4 * architecture.work(plan.batch_size(network, n_rows))
+    return 4 * architecture.work(plan.batch_size(estimator, n_rows))
 
 
-def _count_outputs(network, y) -> int:
+def _count_outputs(estimator, y) -> int:
     """Return the number of outputs of a network, as targets of any kind need them."""
     if len(np.shape(y)) > 1 or scipy.sparse.issparse(y):
         return y.shape[1] if hasattr(y, "shape") else np.shape(y)[1]
-    n_classes = len(set(np.asarray(y).tolist())) if is_classifier(network) else 1
+    n_classes = len(set(np.asarray(y).tolist())) if is_classifier(estimator) else 1
     return n_classes if n_classes > 2 else 1
 
 

@@ -149,7 +149,7 @@ class Job:
 
     def _members(self, task: Task) -> list[Member]:
         learned, source = self._once(self._source, task, task.inputs)
-        estimator = learned.put_on(task.network._copy())
+        estimator = learned.put_on(task.estimator._copy())
         key = task.inputs, freeze(parameter_of(estimator, "class_weight"))
         weight = self._once(self._weight, task, key)
         validation = self._once(self._validation, task, task.inputs)
@@ -164,7 +164,7 @@ class Job:
 
     def _source(self, task: Task) -> tuple[LearnedOfData, Source]:
         """Check and encode training data."""
-        estimator = task.network._copy()
+        estimator = task.estimator._copy()
         train, _ = self.splits[task.split]
         if task.steps is None and not reads_columns(estimator):
             learned, X, y = self._once(self._all_rows, task, None)
@@ -184,7 +184,7 @@ class Job:
         return LearnedOfData.of(estimator), Source(X, rows, y, target)
 
     def _all_rows(self, task: Task) -> tuple[LearnedOfData, Any, NDArray]:
-        estimator = task.network._copy()
+        estimator = task.estimator._copy()
         X, y = check_training_data(estimator, self.X, self.y)
         if is_mapped(X):
             X = np.array(X)  # of a memory map, all splits together need all rows
@@ -193,7 +193,7 @@ class Job:
     def _weight(self, task: Task) -> NDArray | None:
         learned, source = self._once(self._source, task, task.inputs)
         weight = self._sample_weight(task, source.y)
-        estimator = learned.put_on(task.network._copy())
+        estimator = learned.put_on(task.estimator._copy())
         return estimator._weigh_by_targets(weight, source.y, False)
 
     def _sample_weight(self, task: Task, y: NDArray) -> NDArray | None:
@@ -210,7 +210,7 @@ class Job:
         if not validation.is_given:
             return None
         learned, _ = self._once(self._source, task, task.inputs)
-        estimator = learned.put_on(task.network._copy())
+        estimator = learned.put_on(task.estimator._copy())
         X, y, target, weight = check_validation_rows(estimator, validation)
         return Source(X, np.arange(X.shape[0]), y, target), weight
 

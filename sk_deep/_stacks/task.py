@@ -25,7 +25,7 @@ from sk_deep._stacks.compatibility import (
     reason_against,
 )
 
-_NETWORKS = MLPClassifier, MLPRegressor
+_ESTIMATORS = MLPClassifier, MLPRegressor
 
 
 # ---- a fit -------------------------------------------------------------------------
@@ -44,7 +44,7 @@ class Task:
     split : int
         Number of the split.
     steps : tuple or None
-        Tells the steps before the network, and their parameters; None if there are no
+        Key of the steps before the network, and of their parameters; None without
         steps.
     """
 
@@ -54,13 +54,13 @@ class Task:
     steps: tuple | None
 
     @property
-    def network(self):
+    def estimator(self):
         """The last step, or all of the model."""
         return self.model if self.steps is None else self.model.steps[-1][1]
 
     @property
     def inputs(self) -> tuple:
-        """Tell the inputs that the network gets."""
+        """Key of the inputs that the network gets."""
         return self.split, self.steps
 
 
@@ -88,41 +88,41 @@ def make_task(
     try:
         model.set_params(**clone(parameters, safe=False))
         is_pipeline = type(model) is Pipeline  # a subclass may fit in its own way
-        network = last_step(model, nested=False)[0] if is_pipeline else model
-        if type(network) not in _NETWORKS:
-            return f"{type(network).__name__} is no network of sk_deep"
+        mlp = last_step(model, nested=False)[0] if is_pipeline else model
+        if type(mlp) not in _ESTIMATORS:
+            return f"{type(mlp).__name__} is no estimator of sk_deep"
         validate_parameter_constraints(
-            network._parameter_constraints,
-            parameters_of(network),
-            caller_name=type(network).__name__,
+            mlp._parameter_constraints,
+            parameters_of(mlp),
+            caller_name=type(mlp).__name__,
         )
-        units = checks.hidden_units(network)
-        activations = checks.per_layer(network.activation, len(units), "activation")
-        checks.check_activations(activations, network.n_members)
-        plan.device(network)
-        reason = reason_against(network)
-        watched = [model, *dict(model.steps).values()] if is_pipeline else [model]
-        if any(map(callbacks_on, watched)):
+        units = checks.hidden_units(mlp)
+        activations = checks.per_layer(mlp.activation, len(units), "activation")
+        checks.check_activations(activations, mlp.n_members)
+        plan.device(mlp)
+        reason = reason_against(mlp)
+        parts = [model, *dict(model.steps).values()] if is_pipeline else [model]
+        if any(map(callbacks_on, parts)):
             reason = "scikit-learn's callbacks watch it"
-    except Exception as error:  # the fit alone tells it in its own way
+    except Exception as error:  # a fit alone raises it again
         return str(error)
     if y is None:
-        return "there is no y"
+        return "y is None"
     steps = _steps_before(model, parameters) if is_pipeline else None
     return reason or Task(index, model, split, steps)
 
 
 def _steps_before(pipeline: Pipeline, parameters: dict[str, Any]) -> tuple:
-    """Tell the steps before the last, of pipelines that differ by `parameters`."""
-    last, network = pipeline.steps[-1]
+    """Build the key of the steps before the last, of pipelines that differ by these."""
+    last, mlp = pipeline.steps[-1]
     others = sorted(
         name for name in parameters if name != last and not name.startswith(f"{last}__")
     )
     key = tuple((name, freeze(parameters[name])) for name in others)
     if not get_config()["enable_metadata_routing"]:
         return key
-    # what passes the steps and goes to the network depends on what it asks for
-    return *key, repr(network.get_metadata_routing())
+    # metadata that pass the steps depend on what the last one requests
+    return *key, repr(mlp.get_metadata_routing())
 
 
 # ---- what the steps before the network make of a split -----------------------------

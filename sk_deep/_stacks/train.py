@@ -220,7 +220,7 @@ def _gather(net: Net, picks: Sequence[RowSelection]) -> Data:
 
 
 def _places(picks: Sequence[RowSelection]) -> dict[Source, NDArray]:
-    """Tell where the rows of each source are in the joint inputs."""
+    """Find where the rows of each source are in the joint inputs."""
     starts: dict[int, int] = {}
     n_rows = 0
     for pick in picks:
@@ -248,7 +248,7 @@ def _concatenate(inputs: list) -> Any:
 def _weights(
     picks: Sequence[RowSelection], places: Mapping[Source, NDArray], n_rows: int
 ) -> tuple[NDArray | None, NDArray | None]:
-    """Take each set of weights once, and tell the set of each member.
+    """Take each set of weights once, and number the set of each member.
 
     Sets of different inputs, which have rows of their own, share a row of the result.
     """

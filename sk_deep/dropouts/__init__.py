@@ -73,7 +73,7 @@ DROPOUT_SCHEDULES: dict[str, DropoutSchedule] = {
         lambda fraction: 1 - fraction,
         "1 - t / max_iter, t the finished epochs",
         f"{_RENNIE}, eq. 3.",
-        use="Where the network shall use all of its units in the end: noise "
+        use="To use all units of the network in the end: noise "
         "first, fine tuning later.",
     ),
     "cosine": DropoutSchedule(

@@ -38,7 +38,7 @@ class DropConnect(Dropout):
     """
 
     use = (
-        "Where single connections, not whole units, shall not be relied on. "
+        "To rely less on single connections, rather than on whole units. "
         "Slower: a mask has the size of the weights."
     )
 

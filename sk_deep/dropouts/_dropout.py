@@ -123,7 +123,7 @@ class Dropout(nn.Module):
         return self._tensors[key]
 
     def probability(self, like: Tensor) -> Any:
-        """Tell `p`, as it acts on values of the shape and dtype of `like`."""
+        """Return `p` as it acts on values of the shape and dtype of `like`."""
         return self._numbers(self._p, like, like.dtype)
 
     def bits(self, like: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Standout(Dropout):
     J. Ba and B. Frey, "Adaptive dropout for training deep neural networks", NIPS 2013.
     """
 
-    use = "Where units that matter shall stay: it drops the weak ones more often."
+    use = "To keep units that matter: weak units are dropped more often."
 
     constraints = {
         "alpha": [Interval(Real, None, None, closed="neither")],

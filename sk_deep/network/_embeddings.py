@@ -140,7 +140,7 @@ def _groups(categories: Sequence[Sequence[int]]) -> list[tuple[int, list[int]]]:
 
 
 def _starts(counts: Sequence[int]) -> Iterator[int]:
-    """Tell the row at which the codes of each column begin."""
+    """Return the row at which the codes of each column begin."""
     return itertools.accumulate([0, *counts[:-1]])
 
 

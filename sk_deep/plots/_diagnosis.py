@@ -178,5 +178,5 @@ def _units(ax: Any, m: Any) -> None:
 
 
 def _leave_empty(ax: Any, title: str) -> None:
-    """Tell that there is nothing to draw."""
+    """Write that there is nothing to draw."""
     ax.set(title=title, xticks=[], yticks=[])

@@ -205,8 +205,8 @@ class GradientFlowDisplay:
 
 def _watch(estimator: Any, X: Any, y: Any) -> Any:
     """Fit a clone with a monitor, and return its record."""
-    watched = clone(estimator)
-    mlp, _ = find_network(watched, searches=True)
+    monitored = clone(estimator)
+    mlp, _ = find_network(monitored, searches=True)
     if is_full_batch(mlp):
         raise ValueError(
             f"estimator must be trained in epochs, got solver={mlp.solver!r}."
@@ -215,4 +215,4 @@ def _watch(estimator: Any, X: Any, y: Any) -> Any:
     if not any(isinstance(callback, LayerMonitor) for callback in callbacks):
         # as an attribute: the constructors for tables do not take it
         mlp.callbacks = [*callbacks, LayerMonitor()]
-    return find_network(watched.fit(X, y), searches=True)[0].gradient_norm_curve_
+    return find_network(monitored.fit(X, y), searches=True)[0].gradient_norm_curve_

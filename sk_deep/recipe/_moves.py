@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from sklearn.model_selection import ParameterGrid
 
-from sk_deep.recipe._parameters import Grid, has_parameters
 from sk_deep.recipe._testing_grids import (
     augmentation_grid,
     dropout_grid,
@@ -43,6 +42,7 @@ from sk_deep.recipe._training_grids import (
     schedule_grid,
     solver_grid,
 )
+from sk_deep.recipe._values import Grid, has_parameters
 
 TRAINING, TESTING = "training", "testing"
 

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sk_deep._estimator import checks
 from sk_deep._estimator.parameters import PARAMETERS
 from sk_deep.recipe._moves import MOVES, Facts
-from sk_deep.recipe._parameters import is_same, may_skip, present_rate
+from sk_deep.recipe._values import is_same, may_skip, present_rate
 
 _RANGES = {n: row.search_range for n, row in PARAMETERS.items() if row.search_range}
 # Parameters that are reset beside new values of others.

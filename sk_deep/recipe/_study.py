@@ -24,7 +24,7 @@ from sk_deep.callbacks import LayerMonitor
 from sk_deep.exceptions import DivergenceError
 from sk_deep.recipe._measure import FittedSplit, Scores, Sweep, scores_in
 from sk_deep.recipe._moves import Facts
-from sk_deep.recipe._parameters import present_rate
+from sk_deep.recipe._values import present_rate
 from sk_deep.recipe._yardsticks import columns
 from sk_deep.search import BatchedGridSearchCV
 
@@ -100,8 +100,8 @@ class Study:
         model = clone(self.estimator)
         mlp, _ = find_network(model)
         if not checks.is_full_batch(mlp):
-            watched = [*(mlp.callbacks or []), LayerMonitor()]
-            mlp.set_params(callbacks=watched)
+            callbacks = [*(mlp.callbacks or []), LayerMonitor()]
+            mlp.set_params(callbacks=callbacks)
         X, y = safe_split(model, self.X, self.y, train)
         X_test, y_test = safe_split(model, self.X, self.y, test, train)
         Xt = X

@@ -4,7 +4,7 @@ import numpy as np
 
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.losses import get_loss
-from sk_deep.recipe._parameters import (
+from sk_deep.recipe._values import (
     has_one_value,
     may_change_depth,
     may_skip,

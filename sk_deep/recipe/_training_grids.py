@@ -4,7 +4,7 @@ import numpy as np
 
 from sk_deep._estimator import plan
 from sk_deep.normalizations import NORMALIZATIONS
-from sk_deep.recipe._parameters import (
+from sk_deep.recipe._values import (
     may_change_depth,
     may_skip,
     other_values,

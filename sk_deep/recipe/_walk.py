@@ -26,7 +26,6 @@ from sk_deep.recipe._moves import (
     Facts,
     Suggestion,
 )
-from sk_deep.recipe._parameters import is_same
 from sk_deep.recipe._path import (
     NO_SCORES,
     Decision,
@@ -36,6 +35,7 @@ from sk_deep.recipe._path import (
     write_scores,
 )
 from sk_deep.recipe._space import Space
+from sk_deep.recipe._values import is_same
 
 _LAST = "ensemble"  # the last move, since it multiplies the cost of a fit
 _TRAINING_SHARE = 0.6  # part of the budget for the first question

@@ -1256,7 +1256,7 @@ def test_networks_are_let_go_after_their_scores(monkeypatch):
 
     def spied(job, *data):
         results = run(job, *data)
-        kept.extend(task.network for task in job.tasks)
+        kept.extend(task.estimator for task in job.tasks)
         return results
 
     monkeypatch.setattr(executor.Job, "run", spied)
