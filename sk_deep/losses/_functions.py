@@ -188,6 +188,7 @@ def half_gamma_deviance(raw: Tensor, y: Tensor) -> Tensor:
 
 
 def count_quantiles(quantile: float | list[float] = 0.5) -> int:
+    """Count the quantiles, and check that each is in (0, 1)."""
     values = np.ravel(quantile)
     is_list = np.ndim(quantile) < 2 and len(values) and values.dtype.kind == "f"
     if not is_list or not all((values > 0) & (values < 1)):
