@@ -15,6 +15,13 @@ _FULL_MEMORY = re.compile(
     r"|DefaultCPUAllocator: (?:can't allocate|not enough) memory",
     re.MULTILINE,
 )
+# files whose frames are not the user's code: this package, scikit-learn's wrapper of
+# `fit`, and skorch's notification of callbacks
+_NOT_USERS = (
+    str(Path(__file__).parent),
+    sklearn.base.__file__,
+    str(Path(skorch.__file__).parent),
+)
 
 
 class DivergenceError(ValueError):
@@ -97,10 +104,7 @@ def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> 
     category : type, default=UserWarning
         Class of a warning that is given by its message.
     """
-    package = str(Path(__file__).parent)
-    # scikit-learn's wrapper of `fit` and skorch's notification are not the user's code
-    skipped = package, sklearn.base.__file__, str(Path(skorch.__file__).parent)
     frame, stacklevel = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(skipped):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_USERS):
         frame, stacklevel = frame.f_back, stacklevel + 1
     warnings.warn(message, category, stacklevel=stacklevel)

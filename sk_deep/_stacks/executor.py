@@ -32,7 +32,7 @@ from sk_deep.exceptions import full_memory
 from sk_deep.network import Architecture
 
 # bytes of the weights and values of a stack; on the CPU they must fit into a cache
-_STACK_BYTES = {"cpu": 2**23}
+_STACK_BYTES = {"cpu": 10 * 2**20}
 _STACK_BYTES_ELSEWHERE = 2**31
 _INPUT_BYTES = 2**28  # of transformed inputs that are in memory at a time
 _SMALLEST_SHARE = 12  # members; fewer are not worth another worker
