@@ -88,6 +88,10 @@ class BaseMLP(CallbackSupportMixin, Parameters):
     ) -> Targets:
         """Check targets, of training or of validation data, and learn them if fresh."""
 
+    @abstractmethod
+    def _targets_from_state(self, state: dict[str, Any]) -> Targets:
+        """Take the targets out of the state of a fitted estimator."""
+
     def _weigh_by_targets(self, weight, y, is_incremental):
         """Weigh rows by their targets, too, where a subclass does."""
         return weight

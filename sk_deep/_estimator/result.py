@@ -154,7 +154,8 @@ class FitResult:
     def put_on(self, estimator: Any) -> None:
         """Set the fitted attributes of an estimator; former ones go."""
         for name in (*_CURVES, *_BEST, *_OUT_OF_FOLD):
-            vars(estimator).pop(name, None)
+            if name in vars(estimator):
+                delattr(estimator, name)
         put_network(estimator, self.net)
         estimator.n_iter_, estimator.t_ = self.n_iter, self.n_samples_seen
         estimator.n_layers_ = len(self.net.module_.hidden) + 2
