@@ -16,7 +16,7 @@ from sk_deep import MLPClassifier
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
-from sk_deep.encodings import NUMERICAL_EMBEDDINGS, SCALINGS
+from sk_deep.encodings import MISSING, NUMERICAL_EMBEDDINGS, SCALINGS
 from sk_deep.initializers import INITIALIZERS
 from sk_deep.losses import LOSSES
 from sk_deep.normalizations import NORMALIZATIONS
@@ -95,6 +95,7 @@ SECTIONS = {
         " the part in which the rate grows from zero.",
         SCHEDULES,
     ),
+    "missing": Section(None, "Treatment of the missing numbers of a table.", MISSING),
     "numerical_scaling": Section(
         None,
         "Also None. What is done to the numbers of a table.",

@@ -1,4 +1,4 @@
-"""Encodings of columns: one row each in `SCALINGS` and `NUMERICAL_EMBEDDINGS`."""
+"""Encodings of columns: rows of `MISSING`, `SCALINGS`, `NUMERICAL_EMBEDDINGS`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -122,6 +122,46 @@ SCALINGS: dict[str, Scaling] = {
         "values are lost.",
     ),
 }
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A row of `MISSING`: a treatment of missing numbers.
+
+    Parameters
+    ----------
+    summary, source : str
+        Description and reference.
+    use : str, default=""
+        When to use it.
+    imputes : bool, default=False
+        Whether missing numbers are replaced, and indicated beside.
+    """
+
+    summary: str
+    source: str
+    use: str = ""
+    imputes: bool = False
+
+
+MISSING: dict[str, Missing] = {
+    "error": Missing(
+        "missing numbers raise an error",
+        "scikit-learn's MLP",
+        use="The default. If no number should be missing.",
+    ),
+    "impute": Missing(
+        "the median of the column, with a column that indicates missing numbers",
+        "`sklearn.impute.SimpleImputer`, with `add_indicator=True`",
+        use="If numbers are missing, since a missing number may itself be informative.",
+        imputes=True,
+    ),
+}
+
+
+def imputes(missing: Any) -> bool:
+    """Whether missing numbers are replaced; an illegal value does not replace them."""
+    return isinstance(missing, str) and missing in MISSING and MISSING[missing].imputes
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from sklearn.utils import check_array
 
 from sk_deep._data.categories import CategoryEncoder
 from sk_deep._data.frames import check_columns, is_of_categories
-from sk_deep.encodings import NUMERICAL_EMBEDDINGS, SCALINGS
+from sk_deep.encodings import NUMERICAL_EMBEDDINGS, SCALINGS, imputes
 
 _MOST_BINS = 128  # default cap on the bins of a number
 _BINS_OF_ALL = 384  # default cap on bins over all columns: max(384, n_rows / 16)
@@ -32,8 +32,8 @@ class ColumnOptions:
     ----------
     categorical_features : "from_dtype", array-like or None
         Columns of categories.
-    missing : {"error", "impute"}
-        Treatment of missing numbers.
+    missing : str
+        Key of `MISSING`.
     numerical_scaling, numerical_embedding : str or None
         Keys of `SCALINGS` and of `NUMERICAL_EMBEDDINGS`.
     n_bins : int or "auto"
@@ -66,7 +66,7 @@ def reads_columns(estimator: Any) -> bool:
     """Whether an estimator encodes columns before its network gets them."""
     return (
         estimator.categorical_features is not None
-        or estimator.missing != "error"
+        or imputes(estimator.missing)
         or estimator.numerical_scaling is not None
         or estimator.numerical_embedding is not None
     )
@@ -172,9 +172,9 @@ class ColumnEncoder:
         """
         is_category = _categorical(options.categorical_features, X, names)
         numeric = np.flatnonzero(~is_category).tolist()
-        imputes = options.missing == "impute"
-        values = _numbers(X, numeric, imputes)
-        fill = _medians(values) if imputes else None
+        is_imputed = imputes(options.missing)
+        values = _numbers(X, numeric, is_imputed)
+        fill = _medians(values) if is_imputed else None
         indicated = np.flatnonzero(np.isnan(values).any(axis=0)).tolist()
         values = _filled(values, fill)
         scaling = options.numerical_scaling if numeric else None
@@ -191,7 +191,7 @@ class ColumnEncoder:
         return cls(
             n_features=int(X.shape[1]),
             numeric=numeric,
-            imputes=imputes,
+            imputes=is_imputed,
             fill=fill,
             indicated=indicated,
             scaling=scaling,
@@ -323,7 +323,7 @@ def _fit_category(
 # ---- numbers -------------------------------------------------------------------------
 
 
-def _numbers(X: Any, numeric: list[int], imputes: bool) -> NDArray:
+def _numbers(X: Any, numeric: list[int], allows_missing: bool) -> NDArray:
     """Select the columns of numbers; missing ones are NaN."""
     if not numeric:
         return np.empty((X.shape[0], 0))
@@ -332,7 +332,7 @@ def _numbers(X: Any, numeric: list[int], imputes: bool) -> NDArray:
     return check_array(
         part,
         dtype=(np.float64, np.float32),
-        ensure_all_finite="allow-nan" if imputes else True,
+        ensure_all_finite="allow-nan" if allows_missing else True,
         input_name="X",
     )
 

@@ -29,6 +29,7 @@ from sk_deep._estimator.targets import Targets
 from sk_deep._estimator.validation import Validation
 from sk_deep._typing import MatrixLike
 from sk_deep._version import __version__
+from sk_deep.encodings import imputes
 from sk_deep.exceptions import (
     DeviceFallbackWarning,
     InconsistentVersionWarning,
@@ -331,7 +332,7 @@ class BaseMLP(CallbackSupportMixin, Parameters):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = not reads_columns(self)
-        tags.input_tags.allow_nan = self.missing == "impute"
+        tags.input_tags.allow_nan = imputes(self.missing)
         tags.input_tags.categorical = self.categorical_features is not None
         return tags
 

@@ -22,7 +22,7 @@ from sk_deep._engine.regularization import GradientClip, MaxNorm
 from sk_deep.activations import ACTIVATIONS
 from sk_deep.augmentation import AUGMENTATIONS
 from sk_deep.dropouts import DROPOUT_SCHEDULES, DROPOUTS
-from sk_deep.encodings import NUMERICAL_EMBEDDINGS, SCALINGS
+from sk_deep.encodings import MISSING, NUMERICAL_EMBEDDINGS, SCALINGS
 from sk_deep.initializers import INITIALIZERS
 from sk_deep.losses import losses_on
 from sk_deep.normalizations import NORMALIZATIONS
@@ -232,7 +232,7 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "embedding_size": Parameter([_AT_LEAST_1, _AUTO], acts_on=ActsOn.CATEGORIES),
     "min_frequency": Parameter([_AT_LEAST_1], acts_on=ActsOn.CATEGORIES),
-    "missing": Parameter([StrOptions({"error", "impute"})]),
+    "missing": Parameter([StrOptions(set(MISSING))]),
     "numerical_scaling": Parameter([StrOptions(set(SCALINGS)), None]),
     "numerical_embedding": Parameter([StrOptions(set(NUMERICAL_EMBEDDINGS)), None]),
     "n_bins": Parameter([_AUTO, _AT_LEAST_1]),

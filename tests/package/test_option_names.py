@@ -13,7 +13,7 @@ TABLES = {
     "activations": ["ACTIVATIONS"],
     "augmentation": ["AUGMENTATIONS"],
     "dropouts": ["DROPOUTS", "DROPOUT_SCHEDULES"],
-    "encodings": ["SCALINGS", "NUMERICAL_EMBEDDINGS"],
+    "encodings": ["MISSING", "SCALINGS", "NUMERICAL_EMBEDDINGS"],
     "initializers": ["INITIALIZERS"],
     "losses": ["LOSSES", "INVERSE_LINKS"],
     "network": ["BLOCKS"],
