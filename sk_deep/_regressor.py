@@ -71,7 +71,7 @@ class MLPRegressor(BaseMLPRegressor):
         Exponent of "invscaling".
 
     max_iter : int, default=200
-        Most epochs, or most iterations of "lbfgs".
+        Maximum number of epochs, or of iterations of "lbfgs".
 
     shuffle : bool, default=True
         Whether to shuffle the rows anew in each epoch.
@@ -81,14 +81,14 @@ class MLPRegressor(BaseMLPRegressor):
         dropout masks. An int makes fits reproducible.
 
     tol : float, default=1e-4
-        Least improvement of the loss, or of the validation score with
-        `early_stopping`, that counts.
+        Least improvement that counts, of the loss or, with `early_stopping`, of the
+        validation score.
 
     verbose : bool, default=False
         Whether to print the loss of each epoch.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the former solution.
+        Whether `fit` continues from the solution of the last fit.
 
     momentum : float, default=0.9
         Momentum of "sgd", in [0, 1].
@@ -101,7 +101,7 @@ class MLPRegressor(BaseMLPRegressor):
         and keep the weights of the best epoch. The data is a part of X or `X_val`.
 
     validation_fraction : float, default=0.1
-        Part of X that is set apart as validation data, stratified where the target is
+        Fraction of X that is set apart as validation data, stratified if the target is
         binary.
 
     beta_1 : float, default=0.9
@@ -114,10 +114,10 @@ class MLPRegressor(BaseMLPRegressor):
         Added to the denominators of the adam family.
 
     n_iter_no_change : int or inf, default=10
-        Epochs without improvement that are allowed.
+        Number of epochs without improvement before training stops.
 
     max_fun : int, default=15000
-        Most evaluations of the loss by "lbfgs".
+        Maximum number of evaluations of the loss by "lbfgs".
 
     n_hidden_layers : int, default=1
         Repeats an int `hidden_layer_sizes`, so that a search over scalars can shape
@@ -141,7 +141,8 @@ class MLPRegressor(BaseMLPRegressor):
         Parameters of the kind, such as ``{"alpha": 1.0}`` for "standout".
 
     dropout_schedule : {"constant", "linear", "cosine"}, default="constant"
-        How the probabilities go to 0 over `max_iter` epochs, if they do.
+        How the probabilities of dropout decrease to 0 over `max_iter` epochs;
+        "constant" keeps them.
 
     normalization : {"batch", "layer"} or None, default=None
         Normalization of each hidden layer, before its activation.
@@ -176,7 +177,7 @@ class MLPRegressor(BaseMLPRegressor):
         Bound on the norm of the gradient, penalty included.
 
     augmentation : str or callable, default=None
-        What is done to each batch: a key of `sk_deep.augmentation.AUGMENTATIONS`, or a
+        Change of each batch: a key of `sk_deep.augmentation.AUGMENTATIONS`, or a
         function of the tensors X and y and a `torch.Generator` that gives new ones.
 
     augmentation_params : dict, default=None
@@ -184,38 +185,40 @@ class MLPRegressor(BaseMLPRegressor):
 
     categorical_features : "from_dtype", array-like or None, default=None
         Columns that hold categories: those of category, object, string or bool dtype
-        of a data frame, or names, positions, or a mask of columns. Missing values and
-        levels that training has not met are levels of their own. None encodes nothing.
+        of a data frame, or names, positions, or a mask of columns. Missing values are
+        a level, and so are levels that were not seen in training. None encodes nothing.
 
     max_one_hot : int, default=8
-        Number of levels up to which a column becomes one-hot columns. Of more levels,
-        each has values of its own that the network learns, an embedding.
+        Number of levels up to which a column becomes one-hot columns. Columns of more
+        levels get an embedding: learned values for each level.
 
     embedding_size : int or "auto", default="auto"
-        Values of a level; "auto" is ``min(50, round(1.6 * n_levels ** 0.56))``.
+        Number of values that embed a level; "auto" is
+        ``min(50, round(1.6 * n_levels ** 0.56))``.
 
     min_frequency : int, default=1
-        Rows that a level needs in training to be one of its own. Those of fewer rows
-        share one, to which levels that training has not met are added.
+        Number of training rows that a level needs. Rarer levels, and levels that were
+        not seen in training, share one level.
 
     missing : {"error", "impute"}, default="error"
-        What is done about missing numbers: an error, or the median of training, beside
-        an indicator where training has missed some.
+        Treatment of missing numbers, a key of `sk_deep.encodings.MISSING`: raise an
+        error, or impute the median, with an indicator if some were missing in training.
 
     numerical_scaling : str or None, default=None
-        Scales the numbers: "standard", "robust" or "quantile", as `StandardScaler`,
-        `RobustScaler` or `QuantileTransformer` with a normal distribution do, or
-        "smooth_clip", which is standard and then bends values far off to at most 6;
-        with `missing`, after the imputation.
+        Scaling of the numbers: "standard", "robust" or "quantile", as by
+        `StandardScaler`, `RobustScaler` or `QuantileTransformer` with a normal
+        distribution; or "smooth_clip", which standardises and then bends outliers to
+        at most 6. Missing numbers are imputed before.
 
     numerical_embedding : str or None, default=None
-        Sets values beside each number: "piecewise_linear", the part that it fills of
-        each of `n_bins` bins between quantiles, "piecewise_linear_scaled", the same by
-        its standard deviation, or "periodic", learned waves; of Gorishniy et al.
+        Further values for each number (Gorishniy et al.): "piecewise_linear", the
+        fraction of each of `n_bins` bins between quantiles that the number fills;
+        "piecewise_linear_scaled", the same divided by its standard deviation; or
+        "periodic", learned waves.
 
     n_bins : int or "auto", default="auto"
-        Most bins of a number for embeddings by bins; of n rows "auto" is ``n ** 0.45``,
-        but at most 128, and about 384 or ``n / 16`` for all numbers together.
+        Largest number of bins of a number, for embeddings by bins. With n rows "auto"
+        is ``n ** 0.45``, at most 128, and about ``max(384, n / 16)`` over all numbers.
 
     scoring : str, callable or None, default=None
         What early stopping watches: None is the coefficient of determination R^2,
@@ -227,12 +230,13 @@ class MLPRegressor(BaseMLPRegressor):
         weights, shuffles and validation split; their predictions are averaged.
 
     n_folds : int, "auto" or None, default=None
-        Folds of the rows that the members leave out in turn, for early stopping: all
-        watch the score on the rows by those that have left them out, so that no row is
-        lost to validation. `n_members` must be a multiple of it; "auto" is a fold for
-        each member, and None of a single one. The folds are stratified by the target
-        where it is a column, members share each batch, and `validation_fraction` has no
-        effect. None splits for each member anew.
+        Number of folds of the rows, each left out by some members, for early stopping.
+        Each row is predicted by the members that left it out, and all members stop by
+        the score of these predictions, so that no row is lost to validation.
+        `n_members` must be a multiple of it; "auto" is a fold for each member, and None
+        with a single member. The folds are stratified by the target if it is a column,
+        members share each batch, and `validation_fraction` has no effect. None splits
+        the rows for each member separately.
 
     weight_averaging : float, default=None
         Number of epochs over which the weights are averaged, exponentially, for
@@ -245,9 +249,9 @@ class MLPRegressor(BaseMLPRegressor):
         Torch device; "auto" is "cuda" where there is one and "cpu" otherwise.
 
     dtype : {"auto", "float32", "float64"}, default="auto"
-        Of the network. "auto" is float64 for float64 inputs on the CPU while a training
-        step is small, weights times batch size up to 10**6, and float32 otherwise.
-        Predictions are of the float dtype of their inputs.
+        Dtype of the network. "auto" is float64 for float64 inputs on the CPU while a
+        training step is small, weights times batch size up to 10**6, and float32
+        otherwise. Predictions have the float dtype of their inputs.
 
     accelerator : accelerate.Accelerator, default=None
         Processes that train the network together, on several GPUs or hosts (S. Gugger
@@ -296,8 +300,8 @@ class MLPRegressor(BaseMLPRegressor):
         Least training loss; None with early stopping.
 
     loss_curve_ : list of float
-        Training loss of each epoch; of several members, the mean over those that still
-        train. There is none with "lbfgs", as of the curves below.
+        Training loss of each epoch, the mean over the members that still train. With
+        "lbfgs" there are no curves.
 
     validation_scores_ : list of float or None
         Score on the validation data of each epoch; None without early stopping.

@@ -83,8 +83,8 @@ class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
     """Classifier of raw tables: a stack of small networks, with strong defaults.
 
     It takes a data frame as it is, with numbers, categories and missing values, and
-    needs no tuning: an ensemble that is trained together, of which each member leaves a
-    fold of the rows out to say when to stop.
+    needs no tuning. It is an ensemble of networks that are trained together; each
+    member leaves a fold of the rows out, which early stopping watches.
 
     Parameters
     ----------
@@ -104,30 +104,31 @@ class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
         Probability of dropping a hidden unit, one for all layers or one for each.
 
     n_bins : int or "auto", default="auto"
-        Most bins of a number; "auto" is ``n ** 0.45`` for n rows, but at most 128,
-        and about 384 or ``n / 16`` for all numbers together.
+        Largest number of bins of a number. With n rows "auto" is ``n ** 0.45``, at
+        most 128, and about ``max(384, n / 16)`` over all numbers.
 
     max_iter : int, default=200
-        Most epochs.
+        Maximum number of epochs.
 
     n_iter_no_change : int, default=6
-        Epochs without improvement that are allowed; half of those before are added.
+        Number of epochs without improvement before training stops; half of the epochs
+        before them are added.
 
     batch_size : int or "auto", default="auto"
-        Rows of a batch; "auto" is the power of two below ``n / 16``, but from 32 to
-        256, and 512 of more than 20,000 rows.
+        Rows of a batch. With n rows "auto" is the power of two below ``n / 16``, at
+        least 32 and at most 256, and 512 with more than 20,000 rows.
 
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns that hold categories: those of category, object, string or bool dtype
         of a data frame, or names, positions, or a mask of columns.
 
     min_frequency : int, default=2
-        Rows that a level needs in training to be one of its own. Those of fewer rows
-        share one, to which levels that training has not met are added.
+        Number of training rows that a level needs. Rarer levels, and levels that were
+        not seen in training, share one level.
 
     max_one_hot : int, default=32
-        Number of levels up to which a column becomes one-hot columns. Of more levels,
-        each has values of its own that the networks learn.
+        Number of levels up to which a column becomes one-hot columns. Columns of more
+        levels get an embedding: learned values for each level.
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, which multiply `sample_weight`.
@@ -137,10 +138,10 @@ class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
         its name, see `sklearn.metrics.get_scorer_names`.
 
     n_folds : int, "auto" or None, default="auto"
-        Folds of the rows that the members leave out in turn; all stop when the score on
-        the rows that each has left out no longer improves. "auto" is a fold for each
-        member; `n_members` must be a multiple of it. None, and "auto" of one member,
-        splits a tenth of the rows off for each member.
+        Number of folds of the rows, which the members leave out in turn; all stop when
+        the score of predictions for the rows that were left out no longer improves.
+        "auto" is a fold for each member; `n_members` must be a multiple of it. None,
+        and "auto" with one member, splits a tenth of the rows off for each member.
 
     weight_averaging : float or None, default=2.0
         Number of epochs over which the weights are averaged; None does not.
@@ -152,8 +153,8 @@ class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
         Torch device; "auto" is "cuda" where there is one and "cpu" otherwise.
 
     dtype : {"auto", "float32", "float64"}, default="float32"
-        Of the networks. Predictions are of float32 if all numbers of the table are, and
-        of float64 otherwise.
+        Dtype of the networks. Predictions are float32 if all numbers of the table are
+        float32, and float64 otherwise.
 
     verbose : bool, default=False
         Whether to print the loss and the score of each epoch.
@@ -246,7 +247,7 @@ class TabularMLPClassifier(BaseTabularMLP, BaseMLPClassifier):
     I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 
     D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, sec.
-    7.2, of averaged weights.
+    7.2 (averaged weights).
 
     Examples
     --------
@@ -293,8 +294,8 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
     """Regressor of raw tables: a stack of small networks, with strong defaults.
 
     It takes a data frame as it is, with numbers, categories and missing values, and
-    needs no tuning: an ensemble that is trained together, of which each member leaves a
-    fold of the rows out to say when to stop.
+    needs no tuning. It is an ensemble of networks that are trained together; each
+    member leaves a fold of the rows out, which early stopping watches.
 
     Parameters
     ----------
@@ -314,40 +315,41 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
         Probability of dropping a hidden unit, one for all layers or one for each.
 
     n_bins : int or "auto", default="auto"
-        Most bins of a number; "auto" is ``n ** 0.45`` for n rows, but at most 128,
-        and about 384 or ``n / 16`` for all numbers together.
+        Largest number of bins of a number. With n rows "auto" is ``n ** 0.45``, at
+        most 128, and about ``max(384, n / 16)`` over all numbers.
 
     max_iter : int, default=200
-        Most epochs.
+        Maximum number of epochs.
 
     n_iter_no_change : int, default=6
-        Epochs without improvement that are allowed; half of those before are added.
+        Number of epochs without improvement before training stops; half of the epochs
+        before them are added.
 
     batch_size : int or "auto", default="auto"
-        Rows of a batch; "auto" is the power of two below ``n / 16``, but from 32 to
-        256, and 512 of more than 20,000 rows.
+        Rows of a batch. With n rows "auto" is the power of two below ``n / 16``, at
+        least 32 and at most 256, and 512 with more than 20,000 rows.
 
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns that hold categories: those of category, object, string or bool dtype
         of a data frame, or names, positions, or a mask of columns.
 
     min_frequency : int, default=2
-        Rows that a level needs in training to be one of its own. Those of fewer rows
-        share one, to which levels that training has not met are added.
+        Number of training rows that a level needs. Rarer levels, and levels that were
+        not seen in training, share one level.
 
     max_one_hot : int, default=32
-        Number of levels up to which a column becomes one-hot columns. Of more levels,
-        each has values of its own that the networks learn.
+        Number of levels up to which a column becomes one-hot columns. Columns of more
+        levels get an embedding: learned values for each level.
 
     scoring : str, callable or None, default="loss"
         What the folds watch: "loss", None for R^2, otherwise a scorer or
         its name, see `sklearn.metrics.get_scorer_names`.
 
     n_folds : int, "auto" or None, default="auto"
-        Folds of the rows that the members leave out in turn; all stop when the score on
-        the rows that each has left out no longer improves. "auto" is a fold for each
-        member; `n_members` must be a multiple of it. None, and "auto" of one member,
-        splits a tenth of the rows off for each member.
+        Number of folds of the rows, which the members leave out in turn; all stop when
+        the score of predictions for the rows that were left out no longer improves.
+        "auto" is a fold for each member; `n_members` must be a multiple of it. None,
+        and "auto" with one member, splits a tenth of the rows off for each member.
 
     weight_averaging : float or None, default=2.0
         Number of epochs over which the weights are averaged; None does not.
@@ -359,8 +361,8 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
         Torch device; "auto" is "cuda" where there is one and "cpu" otherwise.
 
     dtype : {"auto", "float32", "float64"}, default="float32"
-        Of the networks. Predictions are of float32 if all numbers of the table are, and
-        of float64 otherwise.
+        Dtype of the networks. Predictions are float32 if all numbers of the table are
+        float32, and float64 otherwise.
 
     verbose : bool, default=False
         Whether to print the loss and the score of each epoch.
@@ -451,7 +453,7 @@ class TabularMLPRegressor(BaseTabularMLP, BaseMLPRegressor):
     I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 
     D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, sec.
-    7.2, of averaged weights.
+    7.2 (averaged weights).
 
     Examples
     --------
